@@ -1,0 +1,173 @@
+"""The part of a site that decides outputs, as bytes that the journal keeps.
+
+A node writes it into the journal before the first input that it applies to. So a journal explains
+itself: anyone who holds it can compute the tracks again.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from config.schema import CoverageTable, LimitsTable, RegionTable, SensorTable
+from model.detections import Mode
+from model.frames import Region
+from model.sensors import Coverage, DetectionProbability, Sensor, Sensors, Sigmas
+from model.taxonomy import N_CLASSES, class_index
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """What an engine needs to know.
+
+    Parameters
+    ----------
+    node
+        Name of the node.
+    mode
+        Live or exercise.
+    region
+        Where it fuses; None: about the first place that a report names.
+    sensors
+        In the order of their indices.
+    max_age_s, max_future_s
+        How far a report's time may lie before and behind its arrival.
+    decode_timeout_s
+        Longest time that a decoder may take over one input.
+    late_window_s
+        How far behind the newest report a late one is still fused.
+    """
+
+    node: str
+    mode: Mode
+    region: Region | None
+    sensors: Sensors
+    max_age_s: float
+    max_future_s: float
+    decode_timeout_s: float
+    late_window_s: float
+
+
+def engine_payload(
+    node: str,
+    mode: str,
+    region: RegionTable | None,
+    sensors: list[SensorTable],
+    limits: LimitsTable,
+    adapters: dict[str, str],
+) -> bytes:
+    """JSON of everything that decides outputs: the payload of a CONFIG record.
+
+    Parameters
+    ----------
+    node, mode
+        As in the site file.
+    region, sensors, limits
+        Tables as read, in the units of people: so the bytes explain themselves.
+    adapters
+        Name and version of each adapter in use.
+    """
+    return msgspec.json.encode(
+        {
+            "format": 1,
+            "node": node,
+            "mode": mode,
+            "region": region.model_dump(mode="json") if region else None,
+            "limits": limits.model_dump(
+                mode="json",
+                include={"max_age_s", "max_future_s", "decode_timeout_s", "late_window_s"},
+            ),
+            "adapters": adapters,
+            "sensor": [
+                sensor.model_dump(mode="json", by_alias=True, exclude_unset=True)
+                for sensor in sensors
+            ],
+        }
+    )
+
+
+def engine_config(payload: bytes) -> EngineConfig:
+    """Read what `engine_payload` wrote.
+
+    Parameters
+    ----------
+    payload
+        Payload of a CONFIG record.
+    """
+    document: dict[str, Any] = msgspec.json.decode(payload)
+    limits = LimitsTable(**document["limits"])
+    region = document["region"]
+    return EngineConfig(
+        node=document["node"],
+        mode=Mode[document["mode"].upper()],
+        region=region_of(RegionTable(**region)) if region else None,
+        sensors=Sensors(sensor_of(SensorTable(**table)) for table in document["sensor"]),
+        max_age_s=limits.max_age_s,
+        max_future_s=limits.max_future_s,
+        decode_timeout_s=limits.decode_timeout_s,
+        late_window_s=limits.late_window_s,
+    )
+
+
+def region_of(table: RegionTable) -> Region:
+    """The tangent plane of a ``[region]`` table."""
+    return Region(math.radians(table.lat), math.radians(table.lon), table.radius_km * 1000.0)
+
+
+def sensor_of(table: SensorTable) -> Sensor:
+    """A sensor in SI and radians of a ``[[sensor]]`` table."""
+    probability = table.detection_probability
+    position = table.position
+    classes: tuple[float, ...] | None = None
+    if table.class_:
+        row = np.zeros(N_CLASSES)
+        for label, value in table.class_.items():
+            row[class_index(label)] += value
+        classes = tuple(float(value) for value in row)
+    clutter = 0.0 if table.cooperative else 1.0
+    return Sensor(
+        id=table.id,
+        adapter=table.adapter,
+        position=None
+        if position is None
+        else (math.radians(position.lat), math.radians(position.lon), position.alt_m),
+        heading_rad=math.radians(table.heading_deg),
+        sensing=table.sensing,
+        cooperative=table.cooperative,
+        detection_probability=DetectionProbability(value=(probability,))
+        if isinstance(probability, float | int)
+        else DetectionProbability(tuple(probability.range_m), tuple(probability.value)),
+        clutter_per_scan=clutter if table.clutter_per_scan is None else table.clutter_per_scan,
+        clutter_density_m2=table.clutter_density_m2,
+        coverage=_coverage_of(table.coverage),
+        period_s=table.period_s,
+        latency_s=table.latency_s,
+        extent_m=table.extent_m,
+        assumed_height_m=table.assumed_height_m,
+        sigmas=Sigmas(
+            horizontal_m=table.sigma_m,
+            vertical_m=table.sigma_alt_m,
+            range_m=table.sigma_range_m,
+            azimuth_rad=math.radians(table.sigma_azimuth_deg),
+            elevation_rad=math.radians(table.sigma_elevation_deg),
+            range_rate_mps=table.sigma_range_rate_mps,
+            velocity_mps=table.sigma_velocity_mps,
+        ),
+        max_rate_hz=table.max_rate_hz,
+        classes=classes,
+        options=table.options,
+        topics=tuple(table.topics),
+    )
+
+
+def _coverage_of(table: CoverageTable) -> Coverage:
+    azimuth = table.azimuth_deg
+    return Coverage(
+        range_m=table.range_m or (0.0, math.inf),
+        azimuth_rad=None
+        if azimuth is None
+        else (math.radians(azimuth[0]), math.radians(azimuth[1])),
+        polygon=None if table.polygon is None else np.radians(np.array(table.polygon)),
+    )

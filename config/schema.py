@@ -1,0 +1,205 @@
+"""What may stand in a site file or a sensors file, in the units that people write.
+
+Degrees, metres, seconds, hertz. Every table refuses unknown keys, so a misspelt one is found.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+"""A node's or sensor's name: it stands in topics and in file names."""
+
+Latitude = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
+Longitude = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
+Degrees = Annotated[float, Field(ge=-360, le=360, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class Table(BaseModel):
+    """A table that refuses keys it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PositionTable(Table):
+    """Where a sensor stands."""
+
+    lat: Latitude
+    lon: Longitude
+    alt_m: Annotated[float, Field(ge=-500, le=100_000, allow_inf_nan=False)] = 0.0
+
+
+class DetectionProbabilityTable(Table):
+    """Probability of detection over slant range."""
+
+    range_m: list[NotNegative]
+    value: list[Probability]
+
+    @model_validator(mode="after")
+    def _same_length(self) -> Self:
+        if len(self.range_m) != len(self.value) or not self.range_m:
+            raise ValueError("range_m and value must have the same length, at least 1")
+        if any(b <= a for a, b in zip(self.range_m, self.range_m[1:], strict=False)):
+            raise ValueError("range_m must rise")
+        return self
+
+
+class CoverageTable(Table):
+    """Where a sensor looks."""
+
+    range_m: tuple[NotNegative, Positive] | None = None
+    azimuth_deg: tuple[Degrees, Degrees] | None = None
+    polygon: Annotated[list[tuple[Latitude, Longitude]], Field(min_length=3)] | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.range_m is not None and self.range_m[1] <= self.range_m[0]:
+            raise ValueError("range_m must be [least, greatest]")
+        return self
+
+
+class SensorTable(Table):
+    """One ``[[sensor]]``."""
+
+    id: Name
+    adapter: str = "report"
+    position: PositionTable | None = None
+    heading_deg: Degrees = 0.0
+    sensing: Literal["scan", "event"] = "scan"
+    cooperative: bool = False
+    detection_probability: Probability | DetectionProbabilityTable = 0.9
+    clutter_per_scan: NotNegative | None = None
+    clutter_density_m2: Positive | None = None
+    coverage: CoverageTable = CoverageTable()
+    period_s: Positive = 1.0
+    latency_s: Annotated[float, Field(ge=-60, le=60, allow_inf_nan=False)] = 0.0
+    extent_m: NotNegative = 0.0
+    assumed_height_m: float | None = None
+    sigma_m: Positive = 10.0
+    sigma_alt_m: Positive = 20.0
+    sigma_range_m: Positive = 10.0
+    sigma_azimuth_deg: Positive = 0.2
+    sigma_elevation_deg: Positive = 0.5
+    sigma_range_rate_mps: Positive = 1.0
+    sigma_velocity_mps: Positive = 1.0
+    max_rate_hz: NotNegative = 0.0
+    class_: dict[str, Probability] | None = Field(default=None, alias="class")
+    options: dict[str, Any] = {}
+    topics: list[str] = []
+
+    @model_validator(mode="after")
+    def _one_clutter(self) -> Self:
+        if self.clutter_per_scan is not None and self.clutter_density_m2 is not None:
+            raise ValueError("give clutter_per_scan or clutter_density_m2, not both")
+        return self
+
+
+class SourceTable(Table):
+    """One ``[[source]]``: who may speak for which sensors."""
+
+    id: Name
+    sensors: Annotated[list[Name], Field(min_length=1)]
+    certificate: str | None = None
+
+
+class NodeTable(Table):
+    """``[node]``."""
+
+    name: Name
+    mode: Literal["live", "exercise"] = "live"
+    data_dir: Path
+
+
+class RegionTable(Table):
+    """``[region]``: where this node fuses."""
+
+    lat: Latitude
+    lon: Longitude
+    radius_km: Annotated[float, Field(gt=0, le=500)] = 200.0
+
+
+class BrokerTable(Table):
+    """``[broker]``."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65_535)] = 1883
+    username: str | None = None
+    password_file: Path | None = None
+    protocol: Literal["5", "3.1.1", "auto"] = "auto"
+
+
+class DatabaseTable(Table):
+    """``[database]``."""
+
+    dsn: str
+
+
+class LimitsTable(Table):
+    """``[limits]``."""
+
+    max_payload_bytes: Annotated[int, Field(ge=1024, le=64 << 20)] = 1 << 20
+    max_age_s: Positive = 60.0
+    max_future_s: NotNegative = 2.0
+    linger_ms: Annotated[float, Field(ge=0, le=1000)] = 10.0
+    journal_budget_mb: Annotated[int, Field(ge=64)] = 8192
+    decode_timeout_s: Annotated[float, Field(gt=0, le=30)] = 1.0
+    late_window_s: Annotated[float, Field(ge=0, le=120)] = 10.0
+    snapshot_every_s: Positive = 5.0
+
+
+class ServeTable(Table):
+    """``[serve]``."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8080
+
+
+def _unique_ids(sensors: list[SensorTable]) -> None:
+    seen: set[str] = set()
+    for sensor in sensors:
+        if sensor.id in seen:
+            raise ValueError(f"sensor: the id {sensor.id!r} is given twice")
+        seen.add(sensor.id)
+
+
+class SensorsFile(Table):
+    """A file of sensors alone, for ``vedette track``."""
+
+    region: RegionTable | None = None
+    sensor: Annotated[list[SensorTable], Field(min_length=1)]
+    source: list[SourceTable] = []
+    limits: LimitsTable = LimitsTable()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _unique_ids(self.sensor)
+        return self
+
+
+class SiteFile(Table):
+    """A whole site."""
+
+    node: NodeTable
+    region: RegionTable | None = None
+    broker: BrokerTable = BrokerTable()
+    database: DatabaseTable
+    limits: LimitsTable = LimitsTable()
+    serve: ServeTable = ServeTable()
+    sensor: Annotated[list[SensorTable], Field(min_length=1)]
+    source: list[SourceTable] = []
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _unique_ids(self.sensor)
+        known = {sensor.id for sensor in self.sensor}
+        for source in self.source:
+            if strangers := sorted(set(source.sensors) - known):
+                raise ValueError(
+                    f"source {source.id!r} names sensors that are not in this file: "
+                    + ", ".join(strangers)
+                )
+        return self

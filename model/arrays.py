@@ -1,0 +1,64 @@
+"""Struct-of-arrays: one declared table of columns, and what every such table can do.
+
+A table has one or more *axes* (for `Detections`: reports and detections). Each column lies along
+one axis, has a fixed dtype, a fixed trailing shape and a value that means *not measured*.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Floats = NDArray[np.float64]
+Int64s = NDArray[np.int64]
+Int32s = NDArray[np.int32]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a struct-of-arrays table.
+
+    Parameters
+    ----------
+    axis
+        Name of the axis it lies along.
+    dtype
+        NumPy dtype text.
+    trailing
+        Shape behind the axis: ``()`` for a scalar a row.
+    fill
+        What a row holds when the value is not given.
+    """
+
+    axis: str
+    dtype: str
+    trailing: tuple[int, ...] = ()
+    fill: Any = 0
+
+    def empty(self, rows: int) -> Array:
+        """Array of `rows` rows that all hold the fill."""
+        return np.full((rows, *self.trailing), self.fill, dtype=self.dtype)
+
+
+def check_columns(name: str, schema: Mapping[str, Column], columns: Mapping[str, Array]) -> None:
+    """Raise `ValueError` where columns are missing, unknown, of another dtype, shape or length."""
+    if unknown := set(columns) - set(schema):
+        raise ValueError(f"{name}: unknown columns {sorted(unknown)}")
+    lengths: dict[str, int] = {}
+    for key, column in schema.items():
+        if key not in columns:
+            raise ValueError(f"{name}: column {key} is missing")
+        array = columns[key]
+        if array.dtype != np.dtype(column.dtype) or array.shape[1:] != column.trailing:
+            raise ValueError(
+                f"{name}.{key}: {array.dtype}{array.shape[1:]} is not "
+                f"{np.dtype(column.dtype)}{column.trailing}"
+            )
+        if lengths.setdefault(column.axis, len(array)) != len(array):
+            raise ValueError(
+                f"{name}.{key}: {len(array)} rows where its axis has {lengths[column.axis]}"
+            )
