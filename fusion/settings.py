@@ -1,0 +1,109 @@
+"""Every constant of fusion, with its unit and where it comes from.
+
+They are set once, by physics and by each sensor's own description, never per scenario.
+"""
+
+from dataclasses import dataclass
+
+from model.time import NS_PER_S
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Constants of the tracker.
+
+    Parameters
+    ----------
+    acceleration_density
+        Power spectral density of white acceleration, m²/s³, per horizontal axis (Bar-Shalom, Li,
+        Kirubarajan 2001, section 6.2.2, doi:10.1002/0471221279).
+    climb_density
+        The same of the vertical axis, m²/s³.
+    initial_speed_mps
+        One standard deviation, per axis, of the velocity of a mover just found.
+    initial_climb_mps
+        The same of its climb rate.
+    gate
+        Largest squared Mahalanobis distance of a pair, per two dimensions: 16 lets through
+        0.99966 of true pairs (chi-square, 2 degrees of freedom).
+    gate_probability
+        That probability.
+    bearing_gate
+        Largest squared normalised innovation of a bearing (chi-square, 1 degree).
+    bearing_correlation_s
+        Time over which the errors of a camera's bearings stay the same, s: mounting, lens and the
+        box that is drawn about an extended target do not change from frame to frame. A bearing
+        from a sensor of period T weighs as one of T/this of an independent one.
+    start_llr
+        Log-odds that an unassociated detection is a mover.
+    confirm_llr
+        Log-odds at which a track is confirmed: 4 is a probability of 0.982.
+    cap_llr
+        Log-odds never rise above it, so that a track that ends can be let go.
+    drop_llr
+        Log-odds below which a confirmed track is lost.
+    tentative_drop_llr
+        Log-odds below which a tentative track is dropped.
+    confirm_hits
+        Detections that a track needs before it may be confirmed.
+    identity_gate
+        Gate of a detection against the track that bears its identity.
+    coast_periods
+        A track coasts when the most frequent of its sensors has been silent this many periods.
+    lost_periods
+        A track is lost when all its sensors have been silent this many of the longest period.
+    least_coast_s
+        But never before so many seconds.
+    least_lost_s, tentative_lost_s
+        But never before so many seconds; tentative tracks at the second.
+    lost_sigma_m
+        A track whose position is not known better than this is lost.
+    checkpoint_every
+        Reports between two checkpoints for late reports.
+    max_checkpoints, max_history
+        Bounds of what is kept for late reports.
+    publish_existence
+        Smallest change of existence that is worth an update by itself.
+    """
+
+    acceleration_density: float = 0.3
+    climb_density: float = 0.1
+    initial_speed_mps: float = 8.0
+    initial_climb_mps: float = 2.0
+    gate: float = 16.0
+    gate_probability: float = 0.99966
+    bearing_gate: float = 9.0
+    bearing_correlation_s: float = 5.0
+    start_llr: float = -3.0
+    confirm_llr: float = 4.0
+    cap_llr: float = 6.0
+    drop_llr: float = -2.0
+    tentative_drop_llr: float = -5.0
+    confirm_hits: int = 3
+    identity_gate: float = 400.0
+    coast_periods: float = 2.5
+    least_coast_s: float = 1.0
+    lost_periods: float = 12.0
+    least_lost_s: float = 15.0
+    tentative_lost_s: float = 10.0
+    lost_sigma_m: float = 500.0
+    checkpoint_every: int = 16
+    max_checkpoints: int = 24
+    max_history: int = 20_000
+    publish_existence: float = 0.02
+
+
+LEAST_CLUTTER_DENSITY_M2 = 1e-9
+"""Clutter density of a sensor that has none: one per 1,000 km²; keeps likelihood ratios finite."""
+
+NEW_TARGET_SPREAD_M = 1.0
+"""Least standard deviation of a measurement, m: no sensor and no survey is better at long range."""
+
+MAX_SPEED_MPS = 400.0
+"""Fastest mover looked for when candidates are picked, m/s (jet aircraft below Mach 1.2)."""
+
+LINE_SIGMA_M = 2.0
+"""Standard deviation across a trip line, m: the width of a vehicle."""
+
+NANO = 1.0 / NS_PER_S
+"""Seconds per nanosecond."""

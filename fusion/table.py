@@ -1,0 +1,96 @@
+"""The tracks of a region, struct-of-arrays in order of birth.
+
+Horizontal motion is kept in east and north of the region's plane, height above the ellipsoid apart
+from it: sensors that give no height then do no harm to it, and a mover on the ground 50 km away
+does not sink by 196 m with the plane.
+
+A row is only ever predicted when it is updated: `x` and `P` stand at `time`, the track's last
+detection. So a miss changes nothing but existence, and predictions never add up rounding.
+"""
+
+from typing import Self
+
+import numpy as np
+
+from model.arrays import Array, Column
+from model.detections import IDENTITY_BYTES, NAN
+from model.taxonomy import N_CLASSES
+from model.tracks import MAX_SENSORS, Status
+
+SCHEMA: dict[str, Column] = {
+    "track_id": Column("track", "i8"),
+    "time": Column("track", "i8"),  # ns, the last detection fused
+    "x": Column("track", "f8", (4,)),  # east, north m; their rates m/s
+    "P": Column("track", "f8", (4, 4)),  # m², m²/s, m²/s²
+    "h": Column("track", "f8", (2,), NAN),  # HAE m; its rate m/s; NaN: never measured
+    "Ph": Column("track", "f8", (3,), NAN),  # variance of height, covariance, variance of rate
+    "h_time": Column("track", "i8"),  # ns, the last height fused
+    "llr": Column("track", "f8"),  # log-odds of existence
+    "hits": Column("track", "i4"),
+    "status": Column("track", "u1", fill=int(Status.TENTATIVE)),
+    "identity_kind": Column("track", "u1"),
+    "identity": Column("track", f"S{IDENTITY_BYTES}", fill=b""),
+    "classes": Column("track", "f8", (N_CLASSES,), 0.0),  # log-likelihoods, relative
+    "sensors": Column("track", "i4", (MAX_SENSORS,), -1),  # heard last, newest first
+    "heard": Column("track", "i8", (MAX_SENSORS,), 0),  # ns, when
+    "mode": Column("track", "u1"),
+}
+
+
+class TrackTable:
+    """Rows of tracks; every column of `SCHEMA` is an attribute."""
+
+    track_id: Array
+    time: Array
+    x: Array
+    P: Array
+    h: Array
+    Ph: Array
+    h_time: Array
+    llr: Array
+    hits: Array
+    status: Array
+    identity_kind: Array
+    identity: Array
+    classes: Array
+    sensors: Array
+    heard: Array
+    mode: Array
+
+    __slots__ = tuple(SCHEMA)
+
+    def __init__(self, rows: int = 0) -> None:
+        for name, column in SCHEMA.items():
+            setattr(self, name, column.empty(rows))
+
+    def __len__(self) -> int:
+        return len(self.track_id)
+
+    def copy(self) -> Self:
+        """An independent copy."""
+        other = type(self)()
+        for name in SCHEMA:
+            setattr(other, name, getattr(self, name).copy())
+        return other
+
+    def append(self, other: Self) -> None:
+        """Add rows at the end."""
+        for name in SCHEMA:
+            setattr(self, name, np.concatenate([getattr(self, name), getattr(other, name)]))
+
+    def keep(self, mask: Array) -> None:
+        """Drop the rows where `mask` is false; order stays."""
+        for name in SCHEMA:
+            setattr(self, name, getattr(self, name)[mask])
+
+    def export(self) -> dict[str, Array]:
+        """Copies of all columns by name."""
+        return {name: getattr(self, name).copy() for name in SCHEMA}
+
+    @classmethod
+    def restore(cls, columns: dict[str, Array]) -> Self:
+        """A table of exported columns."""
+        table = cls()
+        for name in SCHEMA:
+            setattr(table, name, np.array(columns[name]))
+        return table
