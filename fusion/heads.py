@@ -51,7 +51,7 @@ class Heads:
         self.serial = 0
         self._row: dict[int, int] = {}
         self._last = TrackUpdates.empty()
-        self._basis = np.zeros((0, 5))  # what decides whether anything changed: x, time
+        self._basis = np.zeros((0, 6))  # what decides whether anything changed: x, P, time
 
     def publish(
         self,
@@ -91,7 +91,7 @@ class Heads:
         status = status_at(rows_of, valid_ns, sensors, self.settings)
         slots = np.array([self._row.get(int(track), -1) for track in ids], dtype=np.int64)
         chance = probability(rows_of.llr)
-        basis = np.column_stack([rows_of.x, rows_of.time.astype(np.float64)])
+        basis = np.column_stack([rows_of.x, rows_of.P[:, 0, 0], rows_of.time.astype(np.float64)])
         due = slots < 0
         if len(self._last):
             known = self._last
@@ -126,7 +126,7 @@ class Heads:
             slots = slots.copy()
             slots[fresh] = base + np.arange(len(fresh))
             self._last = TrackUpdates.concat([self._last, TrackUpdates.empty(len(fresh))])
-            self._basis = np.concatenate([self._basis, np.zeros((len(fresh), 5))])
+            self._basis = np.concatenate([self._basis, np.zeros((len(fresh), 6))])
         for name in SCHEMA:
             getattr(self._last, name)[slots] = getattr(updates, name)
         self._basis[slots] = basis

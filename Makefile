@@ -1,0 +1,43 @@
+# Two commands matter: make demo, make test. Both prepare everything they need in .venv.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench clean
+
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+BIN := .venv/bin
+STAMP := .venv/.ready
+
+help: ## say what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
+
+setup: $(STAMP) ## make .venv with everything that demo, test and check need
+
+$(STAMP): pyproject.toml uv.lock
+	@test -n "$(PYTHON)" || { echo "Vedette needs Python 3.11 or newer, and found none on PATH."; exit 1; }
+	@echo "Preparing .venv with $(PYTHON) (a minute the first time) ..."
+	@test -x $(BIN)/python && $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| $(PYTHON) -m venv --clear .venv \
+		|| { echo "$(PYTHON) cannot make environments (on Debian: the package python3-venv)."; exit 1; }
+	@$(BIN)/python -m pip install -q --disable-pip-version-check uv==0.13.9 \
+		&& VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv sync -q --frozen --inexact \
+		|| { echo "uv could not install from the lock; pip does it from pyproject.toml ..."; \
+		     $(BIN)/python -m pip install -q --upgrade 'pip>=25.1' \
+		     && $(BIN)/python -m pip install -q -e . --group dev; }
+	@touch $@
+
+demo: $(STAMP) ## one node, simulated sensors, live status and a page; Ctrl-C ends it
+	@$(BIN)/vedette demo
+
+test: $(STAMP) ## all tests, against a real PostgreSQL and a real broker
+	@$(BIN)/python -m pytest
+
+check: $(STAMP) ## ruff, mypy, import contracts
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(STAMP) ## figures, as ratios side by side in one run
+	@$(BIN)/python -m benchmarks all
+
+clean: ## remove what setup and the tools made
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
