@@ -1,0 +1,112 @@
+"""The standard scenario of the field's comparisons, seeded.
+
+Two-dimensional constant velocity, q = 1 m²/s³, 10-40 m/s, one scan a second, sigma 10 m,
+detection probability 0.9, clutter 0.5 per target and scan, uniform over a square of side
+500 sqrt(N) m; a tenth of the targets is born in the first half, a tenth dies in the second.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from model.arrays import Bools, Floats
+from model.detections import NAN, SCHEMA, DetectionKind, Detections
+from model.frames import Region
+from model.sensors import Coverage, DetectionProbability, Sensor, Sensors, Sigmas
+
+REGION = Region(0.9, 0.4, 400_000.0)
+START_NS = 1_772_366_400_000_000_000
+SIGMA_M = 10.0
+PD = 0.9
+CLUTTER_PER_TARGET = 0.5
+Q = 1.0
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One scan: the report, and where the living targets are (n, 2) east, north m."""
+
+    report: Detections
+    truth: Floats
+
+
+def sensor(targets: int, spacing_m: float = 500.0) -> Sensors:
+    """The one sensor, described as it is."""
+    side = spacing_m * np.sqrt(targets)
+    return Sensors(
+        [
+            Sensor(
+                "radar",
+                position=(REGION.latitude, REGION.longitude, 0.0),
+                detection_probability=DetectionProbability((0.0,), (PD,)),
+                clutter_density_m2=CLUTTER_PER_TARGET * targets / side**2,
+                coverage=Coverage((0.0, 2.0 * side)),
+                sigmas=Sigmas(horizontal_m=SIGMA_M),
+            )
+        ]
+    )
+
+
+def scans(targets: int, count: int, seed: int, spacing_m: float = 500.0) -> Iterator[Scan]:
+    """Scans of the scenario.
+
+    Parameters
+    ----------
+    targets
+        N.
+    count
+        Scans; 60 is the full scenario.
+    seed
+        Of the generator.
+    spacing_m
+        Side of the square is this times sqrt(N).
+    """
+    rng = np.random.default_rng(seed)
+    half = 0.5 * spacing_m * np.sqrt(targets)
+    position = rng.uniform(-half, half, (targets, 2))
+    speed, course = rng.uniform(10, 40, targets), rng.uniform(0, 2 * np.pi, targets)
+    velocity = np.stack([speed * np.sin(course), speed * np.cos(course)], axis=1)
+    tenth = targets // 10
+    born = np.zeros(targets)
+    born[:tenth] = rng.integers(1, 30, tenth)
+    dead = np.full(targets, 10_000.0)
+    dead[tenth : 2 * tenth] = rng.integers(30, 60, tenth)
+    noise = np.linalg.cholesky(np.array([[1 / 3, 1 / 2], [1 / 2, 1.0]]) * Q)
+    for step in range(count):
+        jolt = rng.normal(size=(targets, 2, 2)) @ noise.T
+        position = position + velocity + jolt[:, :, 0]
+        velocity = velocity + jolt[:, :, 1]
+        alive = (born <= step) & (step < dead)
+        seen = alive & (rng.random(targets) < PD)
+        points = [
+            position[seen] + rng.normal(0, SIGMA_M, (int(seen.sum()), 2)),
+            rng.uniform(-half, half, (rng.poisson(CLUTTER_PER_TARGET * targets), 2)),
+        ]
+        yield Scan(_report(np.concatenate(points), step, rng), _inside(position, alive))
+
+
+def _inside(position: Floats, alive: Bools) -> Floats:
+    chosen: Floats = position[alive]
+    return chosen
+
+
+def _report(points: Floats, step: int, rng: np.random.Generator) -> Detections:
+    points = points[rng.permutation(len(points))]
+    count = len(points)
+    geodetic = REGION.geodetic_from_plane(points[:, 0], points[:, 1], np.zeros(count))
+    geodetic[:, 2] = NAN
+    time = START_NS + step * 1_000_000_000
+    many = {
+        name: column.empty({"report": 1, "detection": count, "vertex": 0}[column.axis])
+        for name, column in SCHEMA.items()
+    }
+    many["sensor"][:] = 0
+    many["time"][:] = many["received"][:] = time
+    many["offset"][:] = step
+    many["item"][:] = np.arange(count)
+    many["detection_time"][:] = time
+    many["kind"][:] = DetectionKind.POSITION
+    many["position"][:] = geodetic
+    many["covariance"][:, :3] = SIGMA_M**2, 0.0, SIGMA_M**2
+    return Detections(**many).check()
