@@ -85,9 +85,7 @@ class Heads:
         """
         place = {int(track): row for row, track in enumerate(table.track_id)}
         rows = np.array([place[int(track)] for track in ids], dtype=np.int64)
-        rows_of = TrackTable()
-        rows_of.append(table)
-        rows_of.keep(rows)
+        rows_of = table.take(rows)
         status = status_at(rows_of, valid_ns, sensors, self.settings)
         slots = np.array([self._row.get(int(track), -1) for track in ids], dtype=np.int64)
         chance = probability(rows_of.llr)

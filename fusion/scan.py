@@ -35,20 +35,18 @@ class Outcome:
 
     Parameters
     ----------
-    touched, reasons
-        (k,) track ids, and why each changed (`UpdateReason`).
+    touched
+        Why each track that changed did so (`UpdateReason`), by track id; the last word counts.
     deleted
-        Rows that left the table.
+        Ids of tracks that left the table.
     """
 
-    touched: Int64s = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    reasons: Array = field(default_factory=lambda: np.zeros(0, dtype=np.uint8))
-    deleted: TrackTable = field(default_factory=TrackTable)
+    touched: dict[int, int] = field(default_factory=dict)
+    deleted: list[int] = field(default_factory=list)
 
     def add(self, ids: Array, reason: UpdateReason) -> None:
         """Note that tracks changed."""
-        self.touched = np.concatenate([self.touched, ids])
-        self.reasons = np.concatenate([self.reasons, np.full(len(ids), reason, dtype=np.uint8)])
+        self.touched.update(dict.fromkeys(ids.tolist(), int(reason)))
 
 
 @dataclass(slots=True)
@@ -483,14 +481,12 @@ def _drop(table: TrackTable, settings: Settings, outcome: Outcome) -> None:
 
 
 def remove(table: TrackTable, mask: Bools, outcome: Outcome) -> None:
-    """Delete rows, remembering those that were confirmed."""
+    """Delete rows, remembering their ids."""
     if not mask.any():
         return
-    gone = table.copy()
-    gone.keep(mask)
-    gone.status[gone.status != Status.TENTATIVE] = Status.DELETED
-    outcome.add(gone.track_id, UpdateReason.LOST)
-    outcome.deleted.append(gone)
+    gone = table.track_id[mask]
+    outcome.add(gone, UpdateReason.LOST)
+    outcome.deleted.extend(gone.tolist())
     table.keep(~mask)
 
 

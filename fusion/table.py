@@ -68,9 +68,16 @@ class TrackTable:
 
     def copy(self) -> Self:
         """An independent copy."""
-        other = type(self)()
+        other = type(self).__new__(type(self))
         for name in SCHEMA:
             setattr(other, name, getattr(self, name).copy())
+        return other
+
+    def take(self, rows: Array) -> Self:
+        """Copies of some rows (mask or indices)."""
+        other = type(self).__new__(type(self))
+        for name in SCHEMA:
+            setattr(other, name, getattr(self, name)[rows])
         return other
 
     def append(self, other: Self) -> None:
@@ -90,7 +97,7 @@ class TrackTable:
     @classmethod
     def restore(cls, columns: dict[str, Array]) -> Self:
         """A table of exported columns."""
-        table = cls()
+        table = cls.__new__(cls)
         for name in SCHEMA:
             setattr(table, name, np.array(columns[name]))
         return table

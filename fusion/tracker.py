@@ -140,9 +140,7 @@ class Tracker:
         """
         if self.region is None:
             return TrackUpdates.empty()
-        shown = TrackTable()
-        shown.append(self._table)
-        shown.keep(shown.status != Status.TENTATIVE)
+        shown = self._table.take(self._table.status != Status.TENTATIVE)
         status = status_at(shown, time_ns, self.sensors, self.settings)
         return describe(shown, status, time_ns, self.region, self.sensors, self.settings)
 
@@ -198,24 +196,22 @@ class Tracker:
 
     def _publish(self, outcomes: list[Outcome], scan: Scan, *, rolled_back: bool) -> TrackUpdates:
         touched: dict[int, int] = {}
+        deleted: list[int] = []
         for outcome in outcomes:
-            for track, reason in zip(
-                outcome.touched.tolist(), outcome.reasons.tolist(), strict=True
-            ):
-                touched[track] = UpdateReason.CORRECTED if rolled_back else reason
-        deleted = TrackTable()
-        for outcome in outcomes:
-            deleted.append(outcome.deleted)
+            touched.update(outcome.touched)
+            deleted.extend(outcome.deleted)
+        if rolled_back:
+            touched = dict.fromkeys(touched, int(UpdateReason.CORRECTED))
         valid_ns = max(self._history.newest_ns, scan.time)
         return self._say(touched, deleted, valid_ns, rolled_back=rolled_back, now_ns=scan.reported)
 
     def _advance(self, time_ns: int) -> TrackUpdates:
-        return self._say({}, TrackTable(), time_ns, rolled_back=False, now_ns=time_ns)
+        return self._say({}, [], time_ns, rolled_back=False, now_ns=time_ns)
 
     def _say(
         self,
         touched: dict[int, int],
-        deleted: TrackTable,
+        deleted: list[int],
         valid_ns: int,
         *,
         rolled_back: bool,
@@ -226,7 +222,7 @@ class Tracker:
         table = self._table
         swept = Outcome()
         self._sweep(swept)
-        deleted.append(swept.deleted)
+        deleted.extend(swept.deleted)
         silent = status_at(table, self.now_ns, self.sensors, self.settings) == Status.COASTING
         for track in table.track_id[silent].tolist():
             touched.setdefault(track, int(UpdateReason.COASTED))
@@ -250,13 +246,15 @@ class Tracker:
         return TrackUpdates.concat(parts)
 
     def _closing(
-        self, deleted: TrackTable, present: Array, *, rolled_back: bool
+        self, deleted: list[int], present: Array, *, rolled_back: bool
     ) -> list[TrackUpdates]:
         """Last words on tracks that were published and are gone."""
+        if not deleted and not rolled_back:
+            return []
         alive = self._heads.alive()
         parts = []
-        gone = np.isin(deleted.track_id, alive) & ~np.isin(deleted.track_id, present)
-        lost = np.unique(deleted.track_id[gone])
+        lost = np.unique(np.array(deleted, dtype=np.int64))
+        lost = lost[np.isin(lost, alive) & ~np.isin(lost, present)]
         if len(lost):
             parts.append(self._heads.retract(lost, UpdateReason.LOST))
         if rolled_back:

@@ -1,0 +1,214 @@
+"""`vedette record`: keep what comes on a node's sensor topics in a file."""
+
+import argparse
+import queue
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from config.site import load_site
+from exercise.recording import Captured, Header, RecordingWriter
+from link.client import Subscriber
+from link.messages import Received
+from link.publisher import Publisher
+from link.settings import ClientSettings
+from model.errors import ConfigError, VedetteError
+
+EPILOG = """\
+examples:
+  vedette record --site site.toml morning.vrec
+  vedette record --site site.toml --sensor radar-1 --seconds 600 radar.vrec
+  vedette record --broker 127.0.0.1:1883 --topic 'farm/+/events' farm.vrec
+
+Stop it with Ctrl-C. Every message is written to the file before the broker is told that we have
+it. Play the file with `vedette replay`.
+"""
+
+QUEUED_BATCHES = 64
+"""Batches that may wait for the disk; then the link stops reading and the broker holds back."""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command to the command line."""
+    parser = subparsers.add_parser(
+        "record",
+        help="keep what sensors send in a file",
+        description="Record what comes on sensor topics, in order of arrival, in one file.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("file", type=Path, metavar="FILE", help="a new file")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--site", type=Path, metavar="SITE.toml")
+    where.add_argument("--broker", metavar="HOST:PORT", help="with --node or --topic")
+    parser.add_argument("--node", help="name of the node, with --broker")
+    parser.add_argument("--mode", choices=("live", "exercise"), default="live", help="of --node")
+    parser.add_argument("--sensor", metavar="ID", action="append", help="these sensors only")
+    parser.add_argument(
+        "--topic", metavar="FILTER", action="append", help="these topics instead of a node's"
+    )
+    parser.add_argument("--seconds", type=float, metavar="S", help="stop after so long")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command; returns the exit status."""
+    try:
+        settings, node, topics = _source(args)
+        writer = RecordingWriter(args.file, Header(time.time_ns(), node, tuple(topics)))
+    except ConfigError as error:
+        print("\n".join(error.problems), file=sys.stderr)
+        return 2
+    except VedetteError as error:
+        print(error, file=sys.stderr)
+        return 2
+    with writer:
+        status = _record(args, settings, topics, writer)
+    if status == 2:
+        args.file.unlink()  # it never began: leave the name free
+        return status
+    print(f"{args.file}: {writer.count} messages", file=sys.stderr)
+    return status
+
+
+def _source(args: argparse.Namespace) -> tuple[ClientSettings, str, list[str]]:
+    """Broker, node and topic filters out of the site file or the arguments."""
+    client = f"vedette-record-{uuid.uuid4().hex[:8]}"
+    topics = list(args.topic or ())
+    sensors = list(args.sensor or ("+",))
+    if args.site is not None:
+        site = load_site(args.site)
+        known = site.engine.sensors
+        strangers = [name for name in args.sensor or () if known.index(name) is None]
+        if strangers:
+            raise ConfigError([f"--sensor: {name!r} is not in {args.site}" for name in strangers])
+        settings = ClientSettings(
+            host=site.broker.host,
+            port=site.broker.port,
+            client_id=client,
+            username=site.broker.username,
+            password=site.password,
+            protocol=site.broker.protocol,
+        )
+        bound = [
+            topic
+            for sensor in known
+            if args.sensor is None or sensor.id in args.sensor
+            for topic in sensor.topics
+        ]
+        return settings, site.node, topics or _filters(site.topic_root, sensors) + bound
+    host, colon, port = args.broker.rpartition(":")
+    if not colon or not port.isdigit():
+        raise ConfigError([f"--broker: {args.broker!r} is not HOST:PORT"])
+    if not topics:
+        if not args.node:
+            raise ConfigError(["--node or --topic: is missing (it goes with --broker)"])
+        root = "vedette-exercise" if args.mode == "exercise" else "vedette"
+        topics = _filters(f"{root}/{args.node}", sensors)
+    settings = ClientSettings(host=host.strip("[]"), port=int(port), client_id=client)
+    return settings, args.node or "", topics
+
+
+def _filters(root: str, sensors: Sequence[str]) -> list[str]:
+    """Topic filters of sensors' data (not their status)."""
+    leaves = ("reports", "raw", "framed")
+    return [f"{root}/sensors/{sensor}/{leaf}" for sensor in sensors for leaf in leaves]
+
+
+def _record(
+    args: argparse.Namespace,
+    settings: ClientSettings,
+    topics: list[str],
+    writer: RecordingWriter,
+) -> int:
+    """Write until the time is up or somebody stops it; returns the exit status."""
+    batches: queue.Queue[Received] = queue.Queue(QUEUED_BATCHES)
+    subscriber = Subscriber(settings, topics, batches.put)
+    # A session left behind would keep messages for ever: end it also when asked to terminate.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    subscriber.start()
+    try:
+        status = _write_all(args, topics, writer, subscriber, batches)
+        if status == 0:
+            subscriber.pause()
+            while _write_next(batches, writer, subscriber):
+                pass
+    except OSError as error:
+        print(f"{args.file}: {error.strerror or error}", file=sys.stderr)
+        status = 1
+    finally:
+        while not batches.empty():  # whoever waits to put a batch must be let go
+            batches.get_nowait()
+        subscriber.stop()
+        _forget_session(settings)
+        signal.signal(signal.SIGTERM, before)
+    return status
+
+
+def _write_all(
+    args: argparse.Namespace,
+    topics: list[str],
+    writer: RecordingWriter,
+    subscriber: Subscriber,
+    batches: "queue.Queue[Received]",
+) -> int:
+    """Write what comes until the time is up or somebody stops it; returns the exit status."""
+    name = subscriber.settings.name
+    try:
+        if not subscriber.wait_subscribed(10.0):
+            print(f"broker {name}: {subscriber.status.reason or 'no answer'}", file=sys.stderr)
+            return 2
+        if refused := subscriber.counts.refused_filters:
+            listed = ", ".join(topics)
+            print(
+                f"broker {name}: refuses {refused} of {len(topics)} topics: {listed}",
+                file=sys.stderr,
+            )
+            return 2
+        print(f"{args.file}: recording {', '.join(topics)}", file=sys.stderr)
+        deadline = time.monotonic() + (args.seconds or float("inf"))
+        with Live(console=Console(stderr=True), refresh_per_second=2, transient=True) as live:
+            while time.monotonic() < deadline:
+                if subscriber.failed is not None:
+                    print(f"broker {name}: {subscriber.failed}", file=sys.stderr)
+                    return 1
+                if _write_next(batches, writer, subscriber):
+                    live.update(Text(f"{args.file}: {writer.count} messages"))
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+def _forget_session(settings: ClientSettings) -> None:
+    """End the session at the broker, or it would keep messages for us for ever.
+
+    A clean session under the same name replaces it, and ends with its connection.
+    """
+    cleaner = Publisher(settings)
+    cleaner.start()
+    if not cleaner.wait_connected(5.0):
+        print(
+            f"broker {settings.name}: session {settings.client_id} may be left behind",
+            file=sys.stderr,
+        )
+    cleaner.stop()
+
+
+def _write_next(
+    batches: "queue.Queue[Received]", writer: RecordingWriter, subscriber: Subscriber
+) -> bool:
+    """Write one batch, then acknowledge it; returns whether there was one."""
+    try:
+        received = batches.get(timeout=0.2)
+    except queue.Empty:
+        return False
+    writer.write(Captured(m.received_ns, m.topic, m.payload) for m in received.messages)
+    subscriber.ack(received.tokens)
+    return True

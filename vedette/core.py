@@ -1,0 +1,366 @@
+"""The core process: journal, decode, gate, fuse, write outputs. ``python -m vedette.core SITE``.
+
+The main thread runs the engine (a decoder's time limit needs signals, which Python delivers to
+the main thread only); link, journal and ticks have threads of their own (`vedette.intake`).
+"""
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adapters.registry import load_all
+from config import Site, engine_config, load_site
+from journal.log import SegmentedLog
+from journal.snapshot import SnapshotStore
+from model.errors import ConfigError, JournalError, JournalFull, Quarantined, Reason, VedetteError
+from model.ports import OutputBatch
+from model.records import Kind, Record
+from vedette.engine import Engine
+from vedette.intake import Intake, shed_payload
+from vedette.local.process import watch_parent
+from vedette.logs import set_up
+from vedette.metrics import Metrics
+from vedette.outputs import OutputLog
+from vedette.recovery import CHUNK, chunks, recover
+
+log = logging.getLogger("vedette.core")
+
+TAKE_S = 0.05
+"""Longest wait for inputs, s: how late a signal or a timer is noticed."""
+
+STATUS_S = 1.0
+"""Pause between two STATUS records, s."""
+
+STOP_S = 4.0
+"""Within this a staged stop is over, s."""
+
+NOTICES_PER_S = 50
+"""Quarantine notices published a second at most; the records themselves hold all."""
+
+RATE_S = 5
+"""Seconds over which rates are averaged."""
+
+
+class Core:
+    """One node's core.
+
+    Parameters
+    ----------
+    site
+        Its site file.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.stopping = threading.Event()
+        budget = site.limits.journal_budget_mb << 20
+        self.journal = SegmentedLog(site.data_dir / "journal", budget_bytes=budget)
+        try:
+            outputs = SegmentedLog(site.data_dir / "outputs")
+        except BaseException:
+            self.journal.close()
+            raise
+        self.outputs = OutputLog(outputs, self.stopping)
+        self.snapshots = SnapshotStore(site.data_dir / "snapshots")
+        self.adapters = load_all()
+        self.engine = Engine(engine_config, self.adapters)
+        self.metrics = Metrics()
+        self.intake: Intake | None = None
+        self._next = 0
+        self._began = time.monotonic()
+        self._snapshot_due = 0.0
+        self._status_due = 0.0
+        self._passed = (0, 0)
+        self._rates: deque[tuple[float, int, int]] = deque(maxlen=RATE_S + 1)
+        self._quarantine: dict[str, int] = {}
+        self._notices = 0
+
+    # -- life
+
+    def run(self) -> None:
+        """Recover, then process until `stopping` is set, then stop in stages.
+
+        Raises
+        ------
+        VedetteError
+            Something without which the core cannot work has failed; it may be started again.
+        """
+        try:
+            self.engine = recover(
+                self.adapters, self.journal, self.outputs, self.snapshots, self.stopping
+            )
+            if not self.stopping.is_set():
+                self._configure()
+                self._next = self.journal.end
+                self._live()
+        finally:
+            self._close()
+
+    def _configure(self) -> None:
+        """Put the site file in force, if the journal does not say the same already."""
+        payload = self.site.engine_payload()
+        if self.engine.payload == payload:
+            return
+        now = time.time_ns()
+        first = self.journal.append([(Kind.CONFIG, now, "", payload, 0)])
+        self.journal.sync()
+        self._process([Record(first, Kind.CONFIG, now, "", payload)])
+        log.info("configured offset=%d sensors=%d", first, len(self.site.engine.sensors))
+
+    def _live(self) -> None:
+        self.intake = intake = Intake(self.site, self.journal)
+        last = list(self.journal.read(max(self.journal.end - 1, self.journal.start)))
+        intake.start(last[-1].received_ns if last else 0)
+        self._snapshot_due = time.monotonic() + self.site.limits.snapshot_every_s
+        log.info("started pid=%d offset=%d", os.getpid(), self._next)
+        while not self.stopping.is_set():
+            self._take(intake, TAKE_S)
+            self._timers()
+            intake.check()
+        began = time.monotonic()
+        left = intake.stop_taking(STOP_S / 2)
+        while time.monotonic() - began < STOP_S / 2 and self._take(intake, 0.0):
+            pass
+        log.info("stopped next=%d end=%d left=%d", self._next, self.journal.end, left)
+        self._status()
+        intake.close(STOP_S / 4)
+        self._snapshot()
+
+    def _close(self) -> None:
+        for close in (
+            self.intake.close if self.intake is not None else lambda _: None,
+            lambda _: self.outputs.close(),
+            lambda _: self.journal.close(),
+        ):
+            try:
+                close(STOP_S / 4)
+            except (OSError, JournalError) as error:
+                log.error("close: %s", error)  # noqa: TRY400 - one line; the next is to be closed too
+
+    # -- processing
+
+    def _take(self, intake: Intake, timeout_s: float) -> bool:
+        """Process what is there; returns whether there was anything."""
+        records = intake.take(timeout_s)
+        if records is None:
+            return False
+        if records[0].offset > self._next:  # memory was full; the journal has them all
+            for chunk in chunks(self.journal.read(self._next)):
+                self._process([r for r in chunk if r.offset < records[0].offset])
+                if self.stopping.is_set() or chunk[-1].offset + 1 >= records[0].offset:
+                    break
+                self._timers()
+        if records[0].offset == self._next:
+            for start in range(0, len(records), CHUNK):
+                self._process(records[start : start + CHUNK])
+        return True
+
+    def _process(self, records: Sequence[Record]) -> None:
+        if not records:
+            return
+        batch = self.engine.process(records)
+        if self.engine.timed_out:
+            self._shed(self.engine.timed_out)
+        published_ns = self.outputs.write(batch)
+        self._next = records[-1].offset + 1
+        self._count(records, batch, published_ns or time.time_ns())
+
+    def _shed(self, offsets: Sequence[int]) -> None:
+        """Journal that inputs were not decoded, before anybody sees outputs made without them."""
+        if self.intake is None:
+            raise VedetteError(f"journal offset {offsets[0]}: no time to decode at the start")
+        reason = Reason.DECODER_TIMEOUT
+        self.intake.decide([shed_payload(offset, reason) for offset in offsets])
+        self.metrics.shed.inc(len(offsets))
+        log.error("shed offsets=%s reason=%s", ",".join(map(str, offsets[:10])), reason)
+
+    def _count(self, records: Sequence[Record], batch: OutputBatch, published_ns: int) -> None:
+        metrics = self.metrics
+        reports, detections = batch.detections.n_reports, batch.detections.n_detections
+        self._passed = (self._passed[0] + reports, self._passed[1] + detections)
+        metrics.inputs.inc(len(records))
+        metrics.reports.inc(reports)
+        metrics.detections.inc(detections)
+        metrics.updates.inc(len(batch.updates))
+        messages = (Kind.MESSAGE, Kind.OVERSIZE)
+        received = [record.received_ns for record in records if record.kind in messages]
+        metrics.published(np.array(received, dtype=np.int64), published_ns)
+        if batch.quarantined:
+            self._refused(batch.quarantined)
+
+    def _refused(self, quarantined: Sequence[Quarantined]) -> None:
+        for item in quarantined:
+            self.metrics.quarantined.labels(item.reason).inc()
+            self._quarantine[item.reason] = self._quarantine.get(item.reason, 0) + 1
+            self.metrics.notices.labels(self._notice(item)).inc()
+
+    def _notice(self, item: Quarantined) -> str:
+        """Tell a sensor's owner what was refused, best effort; returns what became of it."""
+        if self.intake is None or self._notices >= NOTICES_PER_S:
+            return "left_out"
+        self._notices += 1
+        sensor = item.sensor
+        if not sensor or any(sign in sensor for sign in "/+#\0"):
+            sensor = "_"
+        document = {
+            "offset": item.offset,
+            "item": item.item,
+            "sensor": item.sensor,
+            "reason": item.reason,
+            "detail": item.detail,
+        }
+        topic = f"{self.site.topic_root}/quarantine/{sensor}"
+        sent = self.intake.subscriber.publish(topic, json.dumps(document).encode())
+        return "sent" if sent else "failed"
+
+    # -- timers
+
+    def _timers(self) -> None:
+        now = time.monotonic()
+        if now >= self._status_due:
+            self._status_due = now + STATUS_S
+            self._status()
+        if now >= self._snapshot_due:
+            self._snapshot_due = now + self.site.limits.snapshot_every_s
+            self._snapshot()
+
+    def _snapshot(self) -> None:
+        """Save the engine's state; outputs first, so that none is missing behind it."""
+        if self.engine.next_offset == 0:
+            return
+        self.outputs.cover()
+        if self.outputs.through + 1 < self.engine.next_offset:
+            return  # the disk is full
+        self.outputs.sync()
+        try:
+            self.snapshots.save(self.engine.next_offset, self.engine.snapshot())
+        except JournalFull as error:
+            log.error("snapshot left out: %s", error)  # noqa: TRY400 - one line; it comes again
+        else:
+            self.metrics.snapshots.inc()
+
+    def _status(self) -> None:
+        now_ns = time.time_ns()
+        self._notices = 0
+        self.metrics.latency.second()
+        self.outputs.status(self.status(now_ns), now_ns)
+
+    def status(self, now_ns: int) -> dict[str, Any]:
+        """How the core is doing at `now_ns`, plain data."""
+        intake = self.intake
+        if intake is None:
+            return {"time_ns": now_ns, "pid": os.getpid()}
+        journal = intake.journal_status()
+        reports_per_s, detections_per_s = self._rate()
+        lag = journal["end"] - self._next
+        link, counts = intake.link, intake.counts
+        counters = self.engine.counters()
+        document: dict[str, Any] = {
+            "time_ns": now_ns,
+            "pid": os.getpid(),
+            "uptime_s": round(time.monotonic() - self._began, 1),
+            "reports_per_s": reports_per_s,
+            "detections_per_s": detections_per_s,
+            "latency_ms": self.metrics.latency.quantiles_ms(window=True),
+            "latency_since_start_ms": self.metrics.latency.quantiles_ms(window=False),
+            "journal_end": journal["end"],
+            "processed": self._next,
+            "journal_lag_records": lag,
+            "journal_lag_s": self._lag_s(lag, now_ns),
+            "journal_used_mb": round(journal["bytes"] / 2**20, 1),
+            "journal_budget_mb": self.site.limits.journal_budget_mb,
+            "journal": journal,
+            "outputs_stalled": self.outputs.stalled,
+            "tracks": counters.get("tracks", {}),
+            "counters": counters,
+            "quarantine": dict(self._quarantine),
+            "oversize": intake.oversize,
+            "broker": {
+                "name": intake.subscriber.settings.name,
+                "connected": link.connected,
+                "protocol": link.protocol,
+                "epoch": link.epoch,
+                "session_present": link.session_present,
+                "reason": link.reason,
+                "lacks": _lacks(link.protocol),
+                **counts._asdict(),
+            },
+        }
+        for name in ("journal_lag_records", "journal_used_mb", "uptime_s"):
+            self.metrics.gauge(name, document[name])
+        self.metrics.gauge("broker_connected", link.connected)
+        self.metrics.gauge("messages_received", counts.received)
+        self.metrics.gauge("acks_stale", counts.stale_acks)
+        self.metrics.gauge("redelivered", counts.redelivered)
+        for name, value in document["tracks"].items():
+            self.metrics.gauge(f"tracks_{name}", value)
+        document["metrics"] = self.metrics.text()
+        return document
+
+    def _rate(self) -> tuple[float, float]:
+        """Reports and detections per second over the last `RATE_S` seconds."""
+        now = (time.monotonic(), *self._passed)
+        self._rates.append(now)
+        then = self._rates[0]
+        seconds = max(now[0] - then[0], STATUS_S)
+        return round((now[1] - then[1]) / seconds, 1), round((now[2] - then[2]) / seconds, 1)
+
+    def _lag_s(self, lag: int, now_ns: int) -> float:
+        """Age of the oldest journaled record that is not processed yet, s."""
+        if lag <= 0:
+            return 0.0
+        oldest = next(self.journal.read(self._next), None)
+        return 0.0 if oldest is None else round(max(0, now_ns - oldest.received_ns) / 1e9, 3)
+
+
+def _lacks(protocol: str) -> list[str]:
+    if protocol == "3.1.1":
+        return ["MQTT 3.1.1: the broker cannot be told how many messages may be under way"]
+    return []
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the core of a site until SIGTERM or SIGINT; a second signal ends it at once."""
+    parser = argparse.ArgumentParser(prog="python -m vedette.core")
+    parser.add_argument("site", type=Path)
+    args = parser.parse_args(arguments)
+    set_up("core")
+    watch_parent()
+    try:
+        core = Core(load_site(args.site, load_all()))
+    except ConfigError as error:
+        for problem in error.problems:
+            log.error("%s", problem)  # noqa: TRY400 - each message says it all
+        return 2
+    except VedetteError as error:
+        log.error("cannot start: %s", error)  # noqa: TRY400 - the message says it all
+        return 1
+
+    def stop(number: int, _frame: object) -> None:
+        if core.stopping.is_set():
+            os._exit(128 + number)
+        core.stopping.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    try:
+        core.run()
+    except VedetteError as error:
+        log.error("ended: %s", error)  # noqa: TRY400 - the message says it all
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,225 @@
+"""The engine: journal records in, an `OutputBatch` out, and nothing else decides.
+
+The core runs it live, recovery runs it over the tail of the journal, ``vedette track --journal``
+runs it over the whole. The same records give the same outputs, however they are cut into calls.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+
+from config import EngineConfig
+from fusion import Tracker
+from ingest.pipeline import Ingest, Limits
+from model.detections import Detections
+from model.errors import VedetteError
+from model.ports import Adapter, OutputBatch
+from model.records import Kind, Record
+from model.sensors import Sensor, Sensors
+from model.tracks import TrackUpdates
+
+
+class Engine:
+    """Decoding, gate and fusion of one node.
+
+    Parameters
+    ----------
+    configure
+        Reads the payload of a CONFIG record.
+    adapters
+        Decoders by name.
+
+    Attributes
+    ----------
+    timed_out : tuple of int
+        Offsets whose decoding ran out of time in the last call of `process`; the core journals
+        them as shed before it lets the outputs out.
+    """
+
+    def __init__(
+        self, configure: Callable[[bytes], EngineConfig], adapters: Mapping[str, Adapter]
+    ) -> None:
+        self._configure = configure
+        self._adapters = adapters
+        self._payload = b""
+        self._config: EngineConfig | None = None
+        self._ingest: Ingest | None = None
+        self._tracker: Tracker | None = None
+        self._shed: dict[int, str] = {}
+        self.timed_out: tuple[int, ...] = ()
+        self.next_offset = 0
+
+    @property
+    def config(self) -> EngineConfig | None:
+        """The configuration in force, None before the first CONFIG record."""
+        return self._config
+
+    @property
+    def payload(self) -> bytes:
+        """Payload of the CONFIG record in force."""
+        return self._payload
+
+    @property
+    def tracker(self) -> Tracker:
+        """The tracker of the configuration in force."""
+        return self._parts()[1]
+
+    def _parts(self) -> tuple[Ingest, Tracker]:
+        if self._ingest is None or self._tracker is None:
+            raise VedetteError("no configuration in the journal before its first message")
+        return self._ingest, self._tracker
+
+    @property
+    def sensor_ids(self) -> tuple[str, ...]:
+        """Names behind the sensor indices of the outputs."""
+        return () if self._config is None else self._config.sensors.ids
+
+    def shed(self, offset: int, reason: str) -> None:
+        """Tell beforehand that an input was journaled as not to be decoded."""
+        self._shed[offset] = reason
+        if self._ingest is not None:
+            self._ingest.shed(offset, reason)
+
+    def process(self, records: Sequence[Record]) -> OutputBatch:
+        """Take inputs in the order of their offsets.
+
+        Parameters
+        ----------
+        records
+            At least one; offsets rise.
+        """
+        detections: list[Detections] = []
+        updates: list[TrackUpdates] = []
+        quarantined: list[Any] = []
+        timed_out: list[int] = []
+        run: list[Record] = []
+
+        def flush() -> None:
+            if not run:
+                return
+            if self._ingest is None:
+                raise VedetteError(
+                    f"journal offset {run[0].offset}: a message before any configuration"
+                )
+            ingested = self._ingest.process(run)
+            run.clear()
+            detections.append(ingested.detections)
+            quarantined.extend(ingested.quarantined)
+            timed_out.extend(ingested.timed_out)
+            updates.append(self.tracker.step(ingested.detections))
+
+        for record in records:
+            if record.kind in (Kind.MESSAGE, Kind.OVERSIZE):
+                run.append(record)
+            elif record.kind == Kind.TICK:
+                flush()
+                if self._tracker is not None:
+                    updates.append(self._tracker.tick(record.received_ns, record.offset))
+            elif record.kind == Kind.CONFIG:
+                flush()
+                self._apply(record.payload)
+        flush()
+        self.timed_out = tuple(timed_out)
+        self.next_offset = records[-1].offset + 1
+        return OutputBatch(
+            first=records[0].offset,
+            through=records[-1].offset,
+            sensor_ids=self.sensor_ids,
+            detections=Detections.concat(detections),
+            updates=TrackUpdates.concat(updates),
+            quarantined=tuple(quarantined),
+        )
+
+    def counters(self) -> dict[str, Any]:
+        """Counts since the journal began: of ingest per sensor, of fusion, tracks by status."""
+        if self._ingest is None or self._tracker is None:
+            return {}
+        return {
+            "ingest": self._ingest.counters(),
+            "fusion": asdict(self._tracker.counters),
+            "tracks": self._tracker.census(),
+        }
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that decides later outputs, as plain data and arrays."""
+        return {
+            "payload": self._payload,
+            "next_offset": self.next_offset,
+            "sensors": list(self.sensor_ids),
+            "ingest": None if self._ingest is None else self._ingest.snapshot(),
+            "tracker": None if self._tracker is None else self._tracker.snapshot(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what `snapshot` gave."""
+        self._config = None
+        if state["payload"]:
+            self._apply(state["payload"], order=state["sensors"])
+            ingest, tracker = self._parts()
+            ingest.restore(state["ingest"])
+            tracker.restore(state["tracker"])
+        self.next_offset = state["next_offset"]
+
+    def _apply(self, payload: bytes, order: Sequence[str] = ()) -> None:
+        """Put a configuration in force; sensors keep the indices they have."""
+        config = self._configure(payload)
+        limits = Limits(
+            max_age_s=config.max_age_s,
+            max_future_s=config.max_future_s,
+            decode_timeout_s=config.decode_timeout_s,
+        )
+        known: list[Sensor] = []
+        if self._config is not None:
+            known = list(self._config.sensors)
+        elif order:
+            by_id = {sensor.id: sensor for sensor in config.sensors}
+            # A sensor taken out of the site keeps its index, and is deaf from then on.
+            known = [by_id.get(name, Sensor(id=name, adapter="")) for name in order]
+        sensors = _merged(known, config.sensors)
+        self._payload = payload
+        before, self._config = self._config, replace(config, sensors=sensors)
+        if self._ingest is None or self._tracker is None or before is None:
+            self._ingest = Ingest(config.node, config.mode, sensors, self._adapters, limits)
+            for offset, reason in self._shed.items():
+                self._ingest.shed(offset, reason)
+            self._tracker = Tracker(sensors, config.region, late_window_s=config.late_window_s)
+            return
+        self._ingest.reconfigure(sensors)
+        self._tracker.reconfigure(sensors)
+
+
+def _merged(known: Sequence[Sensor], wanted: Sensors) -> Sensors:
+    """The wanted sensors, those already known at their old indices, removed ones left deaf."""
+    merged = []
+    for sensor in known:
+        index = wanted.index(sensor.id)
+        merged.append(Sensor(id=sensor.id, adapter="") if index is None else wanted[index])
+    ids = {sensor.id for sensor in merged}
+    merged.extend(sensor for sensor in wanted if sensor.id not in ids)
+    return Sensors(merged)
+
+
+def after(batch: OutputBatch, through: int) -> OutputBatch:
+    """The part of a batch that inputs behind `through` gave.
+
+    Parameters
+    ----------
+    batch
+        Outputs of a run of inputs.
+    through
+        Last input whose outputs are already known.
+    """
+    if through < batch.first:
+        return batch
+    keep = np.flatnonzero(batch.detections.offset > through)
+    return OutputBatch(
+        first=through + 1,
+        through=batch.through,
+        sensor_ids=batch.sensor_ids,
+        detections=batch.detections.take_reports(keep),
+        updates=batch.updates.take(batch.updates.known_offset > through),
+        quarantined=tuple(item for item in batch.quarantined if item.offset > through),
+        published_ns=batch.published_ns,
+    )

@@ -1,0 +1,335 @@
+"""From the broker to the engine: journal first, acknowledge then, hand over last.
+
+Three threads meet here. The link's thread submits batches, the journal's thread makes them durable
+and sends the acks, the core's main thread takes the records out with `Intake.take`. A fourth does
+nothing but tick.
+"""
+
+import json
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from config import Site
+from journal.commit import GroupCommitter
+from journal.log import SegmentedLog
+from link.ackmark import AckMark
+from link.acks import Acks
+from link.client import Subscriber, SubscriberCounts
+from link.connection import LinkStatus
+from link.messages import NOTHING, Carried, Incoming, Received, Token
+from link.recover import read_back
+from link.redelivery import Redelivery
+from link.settings import ClientSettings
+from model.errors import JournalError, VedetteError
+from model.records import Kind, Record
+
+log = logging.getLogger("vedette.core")
+
+TICK_S = 0.2
+"""Pause between two ticks, s: how late silence becomes known."""
+
+HEAD_BYTES = 64
+"""First bytes of an oversize message that are kept."""
+
+BACKLOG = 65_536
+"""Records waiting in memory at most; what is over is read from the journal again."""
+
+WAIT_S = 0.5
+"""How long one try to submit waits for room in the journal's queue, s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A record of our own (SHED) on its way into the journal.
+
+    Parameters
+    ----------
+    durable
+        Set once it is there.
+    """
+
+    durable: threading.Event
+
+
+def filters_of(site: Site) -> list[str]:
+    """Topic filters of a node: its sensors' own topics, and those of existing hardware."""
+    root = f"{site.topic_root}/sensors/+"
+    bound = [topic for sensor in site.engine.sensors for topic in sensor.topics]
+    return [f"{root}/reports", f"{root}/raw", f"{root}/framed", *dict.fromkeys(bound)]
+
+
+def settings_of(site: Site) -> ClientSettings:
+    """How the core of a node speaks to its broker; the client id names its session."""
+    return ClientSettings(
+        host=site.broker.host,
+        port=site.broker.port,
+        client_id=site.topic_root.replace("/", "-"),
+        username=site.broker.username,
+        password=site.password,
+        protocol=site.broker.protocol,
+    )
+
+
+def row_of(message: Incoming, limit: int) -> tuple[Kind, bytes]:
+    """Kind and payload under which a message is journaled.
+
+    Parameters
+    ----------
+    message
+        As it came.
+    limit
+        Longest payload that is kept, bytes. Of a longer one only length, SHA-256 and first bytes
+        are, so that nobody can fill the disk with a few messages.
+    """
+    if len(message.payload) <= limit:
+        return Kind.MESSAGE, message.payload
+    text = {
+        "length": len(message.payload),
+        "sha256": sha256(message.payload).hexdigest(),
+        "head": message.payload[:HEAD_BYTES].hex(),
+    }
+    return Kind.OVERSIZE, json.dumps(text).encode()
+
+
+class Intake:
+    """Link, journal and ticks of a core.
+
+    Parameters
+    ----------
+    site
+        The node's site file.
+    journal
+        Opened for writing; from `start` to `stop` nobody else may append to it.
+    """
+
+    def __init__(self, site: Site, journal: SegmentedLog) -> None:
+        self._site = site
+        self._journal = journal
+        settings = settings_of(site)
+        self._mark = AckMark(site.data_dir / "acked", settings)
+        redelivery = Redelivery()
+        redelivery.recover(*read_back(self._mark.now, journal.end, journal.read, journal.start))
+        self.subscriber = Subscriber(
+            settings,
+            filters_of(site),
+            self._on_batch,
+            on_session=self._on_session,
+            redelivery=redelivery,
+        )
+        self._acks = Acks(self.subscriber, self._mark)
+        self._order = threading.Lock()
+        self._loose: list[Token] = []
+        self._stopping = threading.Event()
+        self._ticker = threading.Thread(target=self._tick, name="ticks", daemon=True)
+        self._waiting: deque[list[Record]] = deque()
+        self._waiting_records = 0
+        self._ready = threading.Condition()
+        self._committer: GroupCommitter | None = None
+        self.oversize = 0
+
+    # -- life
+
+    def start(self, not_before_ns: int) -> None:
+        """Begin to take messages; `not_before_ns` is the stamp of the journal's last record."""
+        self._committer = GroupCommitter(
+            self._journal,
+            self._on_durable,
+            linger_s=self._site.limits.linger_ms / 1000.0,
+            not_before_ns=not_before_ns,
+        )
+        self.subscriber.start()
+        self._ticker.start()
+
+    def stop_taking(self, timeout_s: float) -> int:
+        """Take nothing more, journal what is on its way and acknowledge it.
+
+        Returns
+        -------
+        int
+            Messages that could not be journaled; the broker keeps them.
+
+        Raises
+        ------
+        JournalError
+            The journal's thread had failed.
+        """
+        self.subscriber.pause(timeout_s / 3)
+        self._stopping.set()
+        if self._ticker.ident is not None:
+            self._ticker.join()
+        left = 0 if self._committer is None else self._committer.stop(timeout=timeout_s / 3)
+        # Everything is durable: tokens that wait for a further record need not.
+        last = max(self._journal.end - 1, 0)
+        self._acks.durable(last, [Carried(tuple(self._loose))], time.time_ns())
+        self._acks.release()
+        return left
+
+    def close(self, timeout_s: float) -> None:
+        """Disconnect, after the last acks."""
+        self._stopping.set()
+        self.subscriber.stop(timeout_s)
+        self._mark.close()
+
+    # -- what the main thread uses
+
+    def take(self, timeout_s: float) -> list[Record] | None:
+        """Next durable records in order; None: nothing came in time.
+
+        Batches that did not fit into memory are left out: the caller sees the gap in the offsets
+        and reads the journal.
+        """
+        with self._ready:
+            if not self._waiting:
+                self._ready.wait(timeout_s)
+            if not self._waiting:
+                return None
+            batch = self._waiting.popleft()
+            self._waiting_records -= len(batch)
+            return batch
+
+    def decide(self, payloads: Sequence[bytes]) -> None:
+        """Journal SHED records and wait until they are durable.
+
+        Raises
+        ------
+        VedetteError
+            If the journal's thread has ended meanwhile.
+        """
+        committer = self._running()
+        decision = Decision(threading.Event())
+        for payload in payloads:
+            while not committer.submit(Kind.SHED, "", payload, token=decision, wait_s=WAIT_S):
+                self.check()
+        while not decision.durable.wait(WAIT_S):
+            self.check()
+
+    def check(self) -> None:
+        """Raise what ended one of the threads.
+
+        Raises
+        ------
+        VedetteError
+            A thread has ended that must not.
+        """
+        committer = self._running()
+        if committer.failed is not None:
+            raise VedetteError(f"the journal's thread has ended: {committer.failed}")
+        if self.subscriber.failed is not None:
+            raise VedetteError(f"the link's thread has ended: {self.subscriber.failed}")
+
+    def _running(self) -> GroupCommitter:
+        if self._committer is None:
+            raise VedetteError("the intake has not been started")
+        return self._committer
+
+    @property
+    def link(self) -> LinkStatus:
+        """State of the connection."""
+        return self.subscriber.status
+
+    @property
+    def counts(self) -> SubscriberCounts:
+        """Counters of the connection."""
+        return self.subscriber.counts
+
+    def journal_status(self) -> dict[str, Any]:
+        """State of the journal, plain data."""
+        stats = self._running().stats
+        return {
+            "end": self._journal.end,
+            "start": self._journal.start,
+            "bytes": self._journal.size_bytes,
+            "stalled": self._running().stalled,
+            "batches": stats.batches,
+            "records": stats.records,
+            "sync_s": stats.sync_s,
+            "pending": stats.pending,
+            "clock_back_ns": stats.clock_back_ns,
+        }
+
+    # -- the link's thread
+
+    def _on_session(self, epoch: int, session_present: bool) -> None:
+        self._mark.connected(epoch, self._journal.end, session_present=session_present)
+
+    def _on_batch(self, received: Received) -> None:
+        with self._order:
+            for message, carried in received.carry(self._loose):
+                kind, payload = row_of(message, self._site.limits.max_payload_bytes)
+                self.oversize += kind == Kind.OVERSIZE
+                self._submit(kind, message, payload, carried)
+
+    def _submit(self, kind: Kind, message: Incoming, payload: bytes, carried: Carried) -> None:
+        committer = self._running()
+        # As long as there is no room nothing more is read: the broker keeps the rest.
+        while not committer.submit(
+            kind,
+            message.topic,
+            payload,
+            message.token.mid,
+            carried,
+            message.received_ns,
+            wait_s=WAIT_S,
+        ):
+            if self._stopping.is_set() or committer.failed is not None:
+                return
+
+    # -- the ticker's thread
+
+    def _tick(self) -> None:
+        committer = self._running()
+        due = time.monotonic()
+        while not self._stopping.is_set():
+            due = max(due + TICK_S, time.monotonic())
+            if committer.stalled:
+                pass  # ticks of a time in which nothing could be journaled tell nothing
+            elif self._order.acquire(timeout=TICK_S):
+                try:
+                    carried = Carried(tuple(self._loose))
+                    if committer.submit(Kind.TICK, "", b"", token=carried):
+                        self._loose.clear()
+                finally:
+                    self._order.release()
+            self._stopping.wait(max(0.0, due - time.monotonic()))
+
+    # -- the journal's thread
+
+    def _on_durable(self, records: Sequence[Record], tokens: Sequence[Any]) -> None:
+        now_ns = time.time_ns()
+        carried = [token if isinstance(token, Carried) else NOTHING for token in tokens]
+        self._acks.durable(records[0].offset, carried, now_ns)
+        self._acks.tick(now_ns)
+        with self._ready:
+            if self._waiting_records + len(records) <= BACKLOG:
+                self._waiting.append(list(records))
+                self._waiting_records += len(records)
+            self._ready.notify()
+        for token in tokens:
+            if isinstance(token, Decision):
+                token.durable.set()
+
+
+def shed_payload(offset: int, reason: str) -> bytes:
+    """Payload of a SHED record."""
+    return json.dumps({"offset": offset, "reason": reason}).encode()
+
+
+def shed_of(record: Record) -> tuple[int, str]:
+    """Offset and reason of a SHED record.
+
+    Raises
+    ------
+    JournalError
+        If it is none.
+    """
+    try:
+        document = json.loads(record.payload)
+        return int(document["offset"]), str(document["reason"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise JournalError(f"journal offset {record.offset}: no SHED record: {error}") from error

@@ -1,0 +1,107 @@
+"""From the files of a core that ended, however it ended, to an engine that goes on.
+
+The newest snapshot that does not reach beyond the outputs written is loaded, the journal is run
+from there, and of the outputs only what is not in the output log yet is written.
+"""
+
+import logging
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from itertools import islice
+
+from config import EngineConfig, engine_config
+from journal.log import SegmentedLog
+from journal.snapshot import SnapshotStore
+from model.errors import VedetteError
+from model.ports import Adapter
+from model.records import Kind, Record
+from vedette.engine import Engine, after
+from vedette.intake import shed_of
+from vedette.outputs import OutputLog
+
+log = logging.getLogger("vedette.core")
+
+CHUNK = 4_096
+"""Records run in one call."""
+
+
+def chunks(records: Iterable[Record], size: int = CHUNK) -> Iterator[list[Record]]:
+    """Records in lists of at most `size`."""
+    iterator = iter(records)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+def recover(
+    adapters: Mapping[str, Adapter],
+    journal: SegmentedLog,
+    outputs: OutputLog,
+    snapshots: SnapshotStore,
+    stopping: threading.Event,
+) -> Engine:
+    """An engine at the journal's end, and every output before it written.
+
+    Parameters
+    ----------
+    adapters
+        Decoders by name.
+    journal, outputs, snapshots
+        Of the node.
+    stopping
+        Set when the process is asked to end meanwhile; then it returns early.
+
+    Raises
+    ------
+    VedetteError
+        The journal does not reach back to a usable snapshot, or is shorter than its outputs.
+    """
+    if outputs.through >= journal.end:
+        raise VedetteError(
+            f"{journal.directory}: ends at {journal.end}, but outputs are known up to the input "
+            f"{outputs.through}: this is not the journal that they were made from"
+        )
+    replaying = Engine(_untimed, adapters)
+    offset = _start(replaying, journal, outputs, snapshots)
+    for record in journal.read(offset):
+        if record.kind == Kind.SHED:
+            replaying.shed(*shed_of(record))
+    for records in chunks(journal.read(offset)):
+        if stopping.is_set():
+            break
+        batch = replaying.process(records)
+        if batch.through > outputs.through:
+            outputs.write(after(batch, outputs.through))
+    log.info("recovered from=%d to=%d", offset, replaying.next_offset)
+    engine = Engine(engine_config, adapters)
+    engine.restore(replaying.snapshot())
+    return engine
+
+
+def _start(
+    engine: Engine, journal: SegmentedLog, outputs: OutputLog, snapshots: SnapshotStore
+) -> int:
+    """Load the newest usable snapshot; returns the offset of the first input to run."""
+    snapshot = snapshots.load(at_most=outputs.through + 1)
+    for damaged in snapshots.damaged:
+        log.error("snapshot skipped: %s", damaged.problem)
+    if snapshot is None:
+        if journal.start > 0:
+            raise VedetteError(
+                f"{journal.directory}: begins at {journal.start}, and no snapshot in "
+                f"{snapshots.directory} helps to go on from the outputs of input {outputs.through}"
+            )
+        return 0
+    offset, state = snapshot
+    if offset < journal.start:
+        raise VedetteError(
+            f"{journal.directory}: begins at {journal.start}, behind the newest usable snapshot "
+            f"({offset})"
+        )
+    engine.restore(state)
+    return offset
+
+
+def _untimed(payload: bytes) -> EngineConfig:
+    """Configuration of a replay: what ran out of time then is journaled, nothing else may now."""
+    return replace(engine_config(payload), decode_timeout_s=0.0)

@@ -1,0 +1,284 @@
+"""The serve process: stores outputs and shows the picture. ``python -m vedette.serving SITE``.
+
+Everything it knows it reads from the output log. Three threads: one follows the log's end for the
+console, one stores into the database, one answers HTTP. None waits for another.
+"""
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+
+from config import Site, load_site
+from console.app import create_app
+from console.server import ServerThread
+from journal.reader import LogReader
+from model.errors import ConfigError, JournalError, VedetteError
+from model.tracks import TrackUpdates
+from storage.connection import place
+from vedette.local.process import watch_parent
+from vedette.logs import set_up
+from vedette.storing import Storing, StoringStatus
+from vedette.tail import Tail
+
+log = logging.getLogger("vedette.serve")
+
+LOOK_S = 0.1
+"""Pause between two looks at the output log, s."""
+
+SILENT_S = 5.0
+"""Age of the core's status from which the node is called unhealthy, s."""
+
+LAG_S = 60.0
+"""Database lag from which the node is called unhealthy, s."""
+
+DRAIN_S = 1.5
+"""Longest that a stop waits for the database, s; what is left is stored after the next start."""
+
+STALE_AFTER_S = 3.0
+"""Age of the picture from which the page calls it stale, s."""
+
+
+class NodeSource:
+    """The node as the console sees it; fulfils `console.source.PictureSource`.
+
+    Parameters
+    ----------
+    site
+        Its site file.
+    tail, storing
+        Where everything comes from.
+    """
+
+    def __init__(self, site: Site, tail: Tail, storing: Storing) -> None:
+        self._tail = tail
+        self._storing = storing
+        self._failed = ""
+        document = json.loads(site.engine_payload())
+        self._fixed = {
+            "node": site.node,
+            "mode": site.mode,
+            "region": document["region"],
+            "stale_after_s": STALE_AFTER_S,
+        }
+        self._sensors = [
+            {
+                "id": sensor["id"],
+                "adapter": sensor.get("adapter", "report"),
+                "lat": (sensor.get("position") or {}).get("lat"),
+                "lon": (sensor.get("position") or {}).get("lon"),
+            }
+            for sensor in document["sensor"]
+        ]
+        self._database = place(site.database_dsn)
+        self._registry = CollectorRegistry()
+        self._gauges = {
+            name: Gauge(f"vedette_serve_{name}", text, registry=self._registry)
+            for name, text in (
+                ("database_connected", "Whether the database answers"),
+                ("database_lag_seconds", "Age of the oldest output not stored yet"),
+                ("database_lag_records", "Output records not stored yet"),
+                ("rows_stored", "Rows stored since the start"),
+                ("storing_failures", "Times that storing failed since the start"),
+                ("outputs_missing", "Inputs whose outputs were gone before they were stored"),
+            )
+        }
+
+    def tail_failed(self, reason: str) -> None:
+        """Why the output log cannot be read; empty: it can."""
+        self._failed = reason
+
+    def status(self) -> dict[str, Any]:
+        """Status of core and serve; keys as in `console.source`."""
+        now_ns = time.time_ns()
+        tail, storing = self._tail, self._storing.status
+        received = tail.received
+        core = {name: value for name, value in tail.status.items() if name != "metrics"}
+        sensors = [
+            {
+                **sensor,
+                "last_report_s": round(max(0, now_ns - received[sensor["id"]]) / 1e9, 1)
+                if sensor["id"] in received
+                else None,
+            }
+            for sensor in self._sensors
+        ]
+        return {
+            **self._fixed,
+            "sensors": sensors,
+            "core": core,
+            "serve": {
+                "time_ns": now_ns,
+                "pid": os.getpid(),
+                "outputs_end": tail.end,
+                "outputs_failed": self._failed,
+                "picture_resets": tail.resets,
+                "database_lag_s": _lag_s(storing, now_ns),
+                "database_lag_records": _lag_records(storing, tail.end),
+                "database": {
+                    "name": self._database,
+                    "connected": storing.connected,
+                    "lacks": list(storing.lacks),
+                    "reason": storing.reason,
+                    "cursor": storing.cursor,
+                    "through": storing.through,
+                    "rows": storing.rows,
+                    "transactions": storing.transactions,
+                    "failures": storing.failures,
+                    "missing": storing.missing,
+                },
+            },
+        }
+
+    def tracks(self) -> TrackUpdates:
+        """Head of every track that is not deleted, one row a track."""
+        return self._tail.tracks
+
+    def sensor_ids(self) -> Sequence[str]:
+        """Names behind the sensor indices in `tracks()`."""
+        return self._tail.sensor_ids
+
+    def metrics(self) -> str:
+        """Metrics of core and serve in the Prometheus text format, version 0.0.4."""
+        storing = self._storing.status
+        for name, value in (
+            ("database_connected", float(storing.connected)),
+            ("database_lag_seconds", _lag_s(storing, time.time_ns())),
+            ("database_lag_records", _lag_records(storing, self._tail.end) or 0),
+            ("rows_stored", storing.rows),
+            ("storing_failures", storing.failures),
+            ("outputs_missing", storing.missing),
+        ):
+            self._gauges[name].set(value)
+        return str(self._tail.status.get("metrics", "")) + generate_latest(self._registry).decode()
+
+    def healthy(self) -> tuple[bool, str]:
+        """Whether the node does its work, and why not in one line."""
+        now_ns = time.time_ns()
+        core, storing = self._tail.status, self._storing.status
+        if self._failed:
+            return False, self._failed
+        if not core:
+            return False, "the core has not said anything yet"
+        silent_s = (now_ns - int(core.get("time_ns", 0))) / 1e9
+        problems = []
+        if silent_s > SILENT_S:
+            problems.append(f"the core has been silent for {silent_s:.0f} s")
+        broker = core.get("broker", {})
+        if not broker.get("connected"):
+            problems.append(f"broker {broker.get('name')}: {broker.get('reason') or 'away'}")
+        if stalled := core.get("journal", {}).get("stalled"):
+            problems.append(f"journal: {stalled}")
+        if stalled := core.get("outputs_stalled"):
+            problems.append(f"outputs: {stalled}")
+        if not storing.connected:
+            problems.append(f"{self._database}: {storing.reason or 'not connected yet'}")
+        elif _lag_s(storing, now_ns) > LAG_S:
+            problems.append(f"{self._database}: {_lag_s(storing, now_ns):.0f} s behind")
+        return not problems, "; ".join(problems) or "all is well"
+
+
+def _lag_s(storing: StoringStatus, now_ns: int) -> float:
+    since = [one for one in (storing.behind_ns, storing.away_ns) if one]
+    return round(max(0, now_ns - min(since)) / 1e9, 3) if since else 0.0
+
+
+def _lag_records(storing: StoringStatus, end: int) -> int | None:
+    return None if storing.cursor < 0 else max(0, end - storing.cursor)
+
+
+class Serve:
+    """Storage and console of one node.
+
+    Parameters
+    ----------
+    site
+        Its site file.
+    """
+
+    def __init__(self, site: Site) -> None:
+        outputs = site.data_dir / "outputs"
+        self.site = site
+        self.stopping = threading.Event()
+        self._reader = LogReader(outputs)
+        self.tail = Tail(self._reader)
+        self.storing = Storing(outputs, site.database_dsn, site.node)
+        self.source = NodeSource(site, self.tail, self.storing)
+        app = create_app(self.source, node=site.node)
+        self.server = ServerThread(app, site.serve.host, site.serve.port)
+
+    def run(self) -> None:
+        """Serve until `stopping` is set, then store the rest and end.
+
+        Raises
+        ------
+        OSError
+            If the address of the console cannot be had.
+        """
+        self.server.start()
+        try:
+            self.storing.start()
+            log.info("started pid=%d url=%s", os.getpid(), self.server.url)
+            while not self.stopping.is_set():
+                if not self._look():
+                    self.stopping.wait(LOOK_S)
+            whole = self.storing.stop(DRAIN_S)
+            log.info("stopped stored_all=%s cursor=%d", whole, self.storing.status.cursor)
+        finally:
+            self.server.stop()
+            self._reader.close()
+
+    def _look(self) -> int:
+        """Follow the log; an error is shown, and tried again."""
+        try:
+            count = self.tail.look(time.time_ns())
+        except JournalError as error:
+            self.source.tail_failed(str(error))
+            return 0
+        self.source.tail_failed("")
+        return count
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve a site until SIGTERM or SIGINT; a second signal ends it at once."""
+    parser = argparse.ArgumentParser(prog="python -m vedette.serving")
+    parser.add_argument("site", type=Path)
+    args = parser.parse_args(arguments)
+    set_up("serve")
+    watch_parent()
+    try:
+        serve = Serve(load_site(args.site))
+    except ConfigError as error:
+        for problem in error.problems:
+            log.error("%s", problem)  # noqa: TRY400 - each message says it all
+        return 2
+    except VedetteError as error:
+        log.error("cannot start: %s", error)  # noqa: TRY400 - the message says it all
+        return 1
+
+    def stop(number: int, _frame: object) -> None:
+        if serve.stopping.is_set():
+            os._exit(128 + number)
+        serve.stopping.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    try:
+        serve.run()
+    except (OSError, VedetteError) as error:
+        log.error("ended: %s", error)  # noqa: TRY400 - the message says it all
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
