@@ -11,6 +11,7 @@ import numpy as np
 
 from fusion import kalman
 from fusion.existence import probability
+from fusion.scan import class_probability
 from fusion.settings import NANO, Settings
 from fusion.table import TrackTable
 from model.arrays import Array, Floats, Int64s
@@ -255,10 +256,8 @@ def describe(
         full[~lifted, :, axis] = np.nan
     updates.covariance[:] = full[:, _UPPER[0], _UPPER[1]]
     updates.existence[:] = probability(table.llr)
-    said = (table.classes != 0.0).any(axis=1)
-    weight = np.exp(table.classes)
-    updates.classes[:] = np.where(said[:, None], weight / weight.sum(axis=1, keepdims=True), 0.0)
-    person = said & (table.classes.argmax(axis=1) == HUMAN)
+    updates.classes[:] = class_probability(table.classes)
+    person = (updates.classes.argmax(axis=1) == HUMAN) & (updates.classes[:, HUMAN] > 0.0)
     updates.identity_kind[:] = np.where(person, IdentityKind.NONE, table.identity_kind)
     updates.identity[:] = np.where(person, b"", table.identity)
     updates.sensors[:] = table.sensors[:, :MAX_SENSORS]

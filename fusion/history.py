@@ -119,13 +119,18 @@ class History:
 
     def _thin(self) -> None:
         """Keep the newest checkpoints close together and the older ones apart."""
-        while len(self.checkpoints) > self.settings.max_checkpoints:
+        rows = sum(len(table) for _, table in self.checkpoints)
+        while len(self.checkpoints) > 3 and (
+            len(self.checkpoints) > self.settings.max_checkpoints
+            or rows > self.settings.max_checkpoint_rows
+        ):
             half = len(self.checkpoints) // 2
             # The first one is where history begins, so it stays.
             gaps = range(1, half + 1)
             drop = min(
                 gaps, key=lambda i: self.checkpoints[i + 1][0][0] - self.checkpoints[i - 1][0][0]
             )
+            rows -= len(self.checkpoints[drop][1])
             del self.checkpoints[drop]
 
     def _trim(self) -> None:

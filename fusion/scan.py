@@ -13,13 +13,13 @@ from fusion import existence, kalman
 from fusion.associate import assign
 from fusion.gate import pairs_within
 from fusion.measure import Scan
-from fusion.settings import MAX_SPEED_MPS, NANO, Settings
+from fusion.settings import CLASS_CONFLICT, MAX_SPEED_MPS, NANO, RATE_SPAN_MPS, Settings
 from fusion.table import TrackTable
 from model.arrays import Array, Bools, Floats, Int64s
 from model.coverage import pd
 from model.detections import IdentityKind
 from model.frames import Region
-from model.sensors import Sensor
+from model.sensors import Sensor, Sensors
 from model.tracks import Status, UpdateReason
 
 CLASS_FLOOR = 0.05
@@ -61,7 +61,7 @@ class _Predicted:
 
 
 def fuse(
-    table: TrackTable, scan: Scan, sensor: Sensor, region: Region, settings: Settings
+    table: TrackTable, scan: Scan, sensors: Sensors, region: Region, settings: Settings
 ) -> Outcome:
     """Fuse one report into the table, in place.
 
@@ -71,8 +71,8 @@ def fuse(
         The tracks; none of them newer than the report.
     scan
         The report in the plane of the region.
-    sensor, region, settings
-        Whose report it is, the plane, and the constants.
+    sensors, region, settings
+        Those that the indices are about, the plane, and the constants.
 
     Returns
     -------
@@ -80,11 +80,12 @@ def fuse(
         Which tracks changed and why, and the rows that were deleted.
     """
     outcome = Outcome()
+    sensor = sensors[scan.sensor]
     predicted = _predict(table, scan, sensor, region, settings)
     free = scan.planar
     paired = np.zeros(len(predicted.rows), dtype=np.bool_)  # an own detection was fused
     if free.any() and len(predicted.rows):
-        pair_row, pair_item, gain, score = _pairs(table, scan, predicted, settings)
+        pair_row, pair_item, gain, score = _pairs(table, scan, predicted, sensor, settings)
         confirmed = table.status[predicted.rows] != Status.TENTATIVE
         named = _names_match(table, scan, predicted.rows[pair_row], pair_item)
         for stage in (named, confirmed[pair_row], ~confirmed[pair_row]):
@@ -99,9 +100,10 @@ def fuse(
             _update(table, scan, predicted, rows, items, score[chosen], sensor, settings)
             outcome.add(table.track_id[predicted.rows[rows]], UpdateReason.DETECTED)
     if not np.isnan(scan.azimuth).all():
-        rows = _update_by_bearing(table, scan, predicted, sensor, settings)
+        rows, pointed = _update_by_bearing(table, scan, predicted, sensor, settings)
+        paired |= pointed
         outcome.add(table.track_id[rows], UpdateReason.DETECTED)
-    _charge_misses(table, predicted, paired, settings, outcome)
+    _charge_misses(table, scan, predicted, paired, sensors, settings, outcome)
     _confirm(table, sensor, settings, outcome)
     _initiate(table, scan, free, predicted, paired, sensor, settings, outcome)
     _drop(table, settings, outcome)
@@ -123,7 +125,7 @@ def _predict(
         rows=rows,
         x=x,
         P=P,
-        pd=pd(sensor, ecef, scan.time, scan.look),
+        pd=pd(sensor, ecef, scan.time, scan.look, class_probability(table.classes[rows])),
         density=existence.clutter_density(sensor, region.radius_m),
     )
 
@@ -167,7 +169,7 @@ def _within_reach(
 
 
 def _pairs(
-    table: TrackTable, scan: Scan, predicted: _Predicted, settings: Settings
+    table: TrackTable, scan: Scan, predicted: _Predicted, sensor: Sensor, settings: Settings
 ) -> tuple[Array, Array, Floats, Floats]:
     """Gated pairs (row in `predicted`, item), gain over staying apart, and existence score."""
     items = np.flatnonzero(scan.planar)
@@ -190,6 +192,8 @@ def _pairs(
     innovation = scan.z[item] - predicted.x[row, :2] - delta[:, None] * predicted.x[row, 2:]
     d2 = np.einsum("pi,pij,pj->p", innovation, inverse, innovation)
     d2 = d2 + _height_distance(table, scan, predicted.rows[row], item, settings)
+    rate, rate_score = _rate_distance(scan, predicted, row, item)
+    d2 = d2 + rate
     kind = table.identity_kind[predicted.rows[row]]
     rival = (
         (kind == scan.identity_kind[item])
@@ -203,6 +207,8 @@ def _pairs(
     row, item, d2, determinant = row[keep], item[keep], d2[keep], determinant[keep]
     chance = np.maximum(predicted.pd[row], 0.1)
     score = existence.hit(chance, d2, np.log(determinant), predicted.density)
+    score = score + rate_score[keep]
+    score = score + _class_score(table.classes[predicted.rows[row]], scan.classes[item], sensor)
     gain = score - existence.miss(predicted.pd[row], settings.gate_probability)
     # A detection that names the track belongs to it wherever it lies within the identity gate.
     return row, item, np.where(matched[keep], np.maximum(gain, 1e-6), gain), score
@@ -223,6 +229,38 @@ def _height_distance(
     difference = scan.height[items] - h[:, 0]
     distance = difference * difference / (Ph[:, 0] + scan.height_variance[items])
     return np.where(np.isnan(distance), 0.0, distance)
+
+
+def _rate_distance(
+    scan: Scan, predicted: _Predicted, row: Array, item: Array
+) -> tuple[Floats, Floats]:
+    """Squared normalised difference in range rate (p,), and what else it adds to the score."""
+    sight = scan.sight[item]
+    own = predicted.P[row][:, 2:, 2:]
+    variance = np.einsum("pi,pij,pj->p", sight, own, sight) + scan.range_rate_variance[item]
+    difference = scan.range_rate[item] - (sight * predicted.x[row, 2:]).sum(axis=1)
+    distance = difference * difference / variance
+    score = np.log(RATE_SPAN_MPS) - 0.5 * np.log(2.0 * np.pi * variance)
+    unknown = np.isnan(distance)
+    return np.where(unknown, 0.0, distance), np.where(unknown, 0.0, score)
+
+
+def class_probability(log_likelihood: Floats) -> Floats:
+    """Class probabilities (T, K) of the table's log-likelihoods; zeros where nothing was said."""
+    weight = np.exp(log_likelihood)
+    said = (log_likelihood != 0.0).any(axis=1)
+    probability: Floats = weight / weight.sum(axis=1, keepdims=True) * said[:, None]
+    return probability
+
+
+def _class_score(tracks: Floats, detections: Array, sensor: Sensor) -> Floats:
+    """Log-likelihood (p,) of the detections' classes under the tracks', against any class."""
+    likelihood = _class_likelihood(detections, sensor)
+    weight = np.exp(likelihood - likelihood.max(axis=1, keepdims=True))
+    match = (class_probability(tracks) * weight).sum(axis=1)
+    unsaid = (tracks == 0.0).all(axis=1) | (likelihood == 0.0).all(axis=1)
+    score: Floats = np.log(np.maximum(np.where(unsaid, 1.0, match), CLASS_CONFLICT))
+    return score
 
 
 def _names_match(table: TrackTable, scan: Scan, rows: Array, items: Array) -> Bools:
@@ -320,17 +358,20 @@ def _class_likelihood(classes: Array, sensor: Sensor) -> Floats:
 
 def _update_by_bearing(
     table: TrackTable, scan: Scan, predicted: _Predicted, sensor: Sensor, settings: Settings
-) -> Array:
-    """Sharpen confirmed tracks by bearings that can belong to no other track; rows updated."""
-    none = np.zeros(0, dtype=np.int64)
+) -> tuple[Array, Bools]:
+    """Sharpen confirmed tracks by bearings that can belong to no other track.
+
+    Returns the rows of the table updated, and which rows of `predicted` any bearing points at.
+    """
+    rows = predicted.rows
+    none = np.zeros(0, dtype=np.int64), np.zeros(len(rows), dtype=np.bool_)
     items = np.flatnonzero(~np.isnan(scan.azimuth))
-    picked = np.flatnonzero(table.status[predicted.rows] != Status.TENTATIVE)
-    if not len(items) or not len(picked) or np.isnan(scan.origin[0]):
+    if not len(items) or not len(rows) or np.isnan(scan.origin[0]):
         return none
-    x, P = predicted.x[picked], predicted.P[picked]
+    x, P = predicted.x, predicted.P
     away = x[:, :2] - scan.origin
     squared = np.maximum((away * away).sum(axis=1), 1.0)
-    H = np.zeros((len(picked), 4))
+    H = np.zeros((len(rows), 4))
     H[:, 0] = away[:, 1] / squared
     H[:, 1] = -away[:, 0] / squared
     own = np.einsum("pi,pij,pj->p", H, P, H)
@@ -340,36 +381,47 @@ def _update_by_bearing(
     difference = (difference + np.pi) % (2.0 * np.pi) - np.pi
     variance = own[:, None] + noise[None, :]
     inside = difference * difference <= settings.bearing_gate * variance
+    inside &= (table.mode[rows] == scan.mode)[:, None]
+    pointed: Bools = inside.any(axis=1)
     # Linear in the bearing only while the track is known to a fraction of its distance.
-    inside &= (own < 0.05)[:, None] & (table.mode[predicted.rows[picked]] == scan.mode)[:, None]
+    inside &= ((own < 0.05) & (table.status[rows] != Status.TENTATIVE))[:, None]
     sole = inside & (inside.sum(axis=0) == 1)[None, :] & (inside.sum(axis=1) == 1)[:, None]
     row, column = np.nonzero(sole)
     if not len(row):
-        return none
-    x, P = kalman.update_scalar(
-        x[row],
-        P[row],
-        difference[row, column],
-        H[row],
-        noise[column],
-    )
-    rows: Array = predicted.rows[picked[row]]
-    table.x[rows], table.P[rows] = x, P
-    table.time[rows] = scan.time
-    _hear(table, rows, scan)
-    return rows
+        return none[0], pointed
+    x, P = kalman.update_scalar(x[row], P[row], difference[row, column], H[row], noise[column])
+    table.x[rows[row]], table.P[rows[row]] = x, P
+    table.time[rows[row]] = scan.time
+    _hear(table, rows[row], scan)
+    return rows[row], pointed
+
+
+def _reports_itself(
+    table: TrackTable, scan: Scan, predicted: _Predicted, sensors: Sensors, settings: Settings
+) -> Bools:
+    """Which rows have a cooperative sensor that heard them lately."""
+    fresh = np.array([settings.fresh_periods * s.period_s * s.cooperative for s in sensors] + [0.0])
+    heard_by = table.sensors[predicted.rows]
+    age = (scan.time - table.heard[predicted.rows]) * NANO
+    lately: Bools = np.asarray((age < fresh[heard_by]).any(axis=1))
+    return lately
 
 
 def _charge_misses(
     table: TrackTable,
+    scan: Scan,
     predicted: _Predicted,
     paired: Bools,
+    sensors: Sensors,
     settings: Settings,
     outcome: Outcome,
 ) -> None:
     """Charge tracks that the sensor could have seen and did not."""
-    charge = existence.miss(predicted.pd, settings.gate_probability)
-    missed = np.flatnonzero(~paired & (charge < 0.0))
+    chance = np.minimum(predicted.pd, settings.greatest_pd)
+    charge = existence.miss(chance, settings.gate_probability)
+    charge = charge * min(1.0, sensors[scan.sensor].period_s / settings.miss_correlation_s)
+    excused = paired | _reports_itself(table, scan, predicted, sensors, settings)
+    missed = np.flatnonzero(~excused & (charge < 0.0))
     if not len(missed):
         return
     rows = predicted.rows[missed]

@@ -28,12 +28,18 @@ class Settings:
         0.99966 of true pairs (chi-square, 2 degrees of freedom).
     gate_probability
         That probability.
+    greatest_pd
+        Misses come in runs (shadow, aspect, two targets in one cell), so none is charged as if the
+        probability of detection were greater.
     bearing_gate
         Largest squared normalised innovation of a bearing (chi-square, 1 degree).
     bearing_correlation_s
         Time over which the errors of a camera's bearings stay the same, s: mounting, lens and the
         box that is drawn about an extended target do not change from frame to frame. A bearing
         from a sensor of period T weighs as one of T/this of an independent one.
+    miss_correlation_s
+        Time over which misses are one and the same, s (a shadow, a pose): a miss of a sensor of
+        period T weighs as T/this of an independent one.
     start_llr
         Log-odds that an unassociated detection is a mover.
     confirm_llr
@@ -58,10 +64,13 @@ class Settings:
         But never before so many seconds; tentative tracks at the second.
     lost_sigma_m
         A track whose position is not known better than this is lost.
+    fresh_periods
+        A mover that reported itself within so many periods is not charged misses: a radar that
+        does not see it stands in a shadow.
     checkpoint_every
         Reports between two checkpoints for late reports.
-    max_checkpoints, max_history
-        Bounds of what is kept for late reports.
+    max_checkpoints, max_checkpoint_rows, max_history
+        Bounds of what is kept for late reports: checkpoints, rows of tracks in them, and reports.
     publish_existence
         Smallest change of existence that is worth an update by itself.
     """
@@ -72,8 +81,10 @@ class Settings:
     initial_climb_mps: float = 2.0
     gate: float = 16.0
     gate_probability: float = 0.99966
+    greatest_pd: float = 0.9
     bearing_gate: float = 9.0
     bearing_correlation_s: float = 5.0
+    miss_correlation_s: float = 1.0
     start_llr: float = -3.0
     confirm_llr: float = 4.0
     cap_llr: float = 6.0
@@ -87,8 +98,10 @@ class Settings:
     least_lost_s: float = 15.0
     tentative_lost_s: float = 10.0
     lost_sigma_m: float = 500.0
-    checkpoint_every: int = 16
-    max_checkpoints: int = 24
+    fresh_periods: float = 3.0
+    checkpoint_every: int = 4
+    max_checkpoints: int = 256
+    max_checkpoint_rows: int = 200_000
     max_history: int = 20_000
     publish_existence: float = 0.02
 
@@ -101,6 +114,13 @@ NEW_TARGET_SPREAD_M = 1.0
 
 MAX_SPEED_MPS = 400.0
 """Fastest mover looked for when candidates are picked, m/s (jet aircraft below Mach 1.2)."""
+
+RATE_SPAN_MPS = 60.0
+"""Span over which the range rates of clutter are spread, m/s: moving clutter is vegetation, rain
+and traffic that nobody looks for."""
+
+CLASS_CONFLICT = 0.02
+"""Least likelihood of a detection's class under a track's: classifiers err."""
 
 LINE_SIGMA_M = 2.0
 """Standard deviation across a trip line, m: the width of a vehicle."""

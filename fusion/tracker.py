@@ -182,7 +182,7 @@ class Tracker:
 
     def _fuse(self, table: TrackTable, scan: Scan) -> Outcome:
         assert self.region is not None  # noqa: S101 - no report is fused before a region is known
-        return fuse(table, scan, self.sensors[scan.sensor], self.region, self.settings)
+        return fuse(table, scan, self.sensors, self.region, self.settings)
 
     def _within(self, scan: Scan) -> Scan:
         """The report without detections that lie outside the region or say nothing of place."""

@@ -40,7 +40,13 @@ CONFIGURED = Look()
 """A look about which the report says nothing."""
 
 
-def pd(sensor: Sensor, position: Floats, time_ns: int, look: Look = CONFIGURED) -> Floats:
+def pd(
+    sensor: Sensor,
+    position: Floats,
+    time_ns: int,
+    look: Look = CONFIGURED,
+    classes: Floats | None = None,
+) -> Floats:
     """Probability that `sensor`, looking at `time_ns`, would have detected movers at `position`.
 
     Parameters
@@ -54,6 +60,9 @@ def pd(sensor: Sensor, position: Floats, time_ns: int, look: Look = CONFIGURED) 
         hours, learned shadows); the configured coverage does not.
     look
         What the report itself says of origin and sector.
+    classes
+        (N, K) class probabilities of the movers; rows of zeros: not known. A sensor that says what
+        it sees (`Sensor.classes`) cannot miss what it never sees. None: not known of any.
 
     Returns
     -------
@@ -63,7 +72,8 @@ def pd(sensor: Sensor, position: Floats, time_ns: int, look: Look = CONFIGURED) 
     """
     del time_ns
     count = len(position)
-    if sensor.sensing == "event" or count == 0:
+    # A cooperative report is about its sender alone: it says nothing of anybody else.
+    if sensor.sensing == "event" or sensor.cooperative or count == 0:
         return np.zeros(count)
     origin = look.origin
     if origin is None and sensor.position is not None:
@@ -93,7 +103,12 @@ def pd(sensor: Sensor, position: Floats, time_ns: int, look: Look = CONFIGURED) 
         bearing = np.arctan2(enu[:, 0], enu[:, 1]) - heading
         width = (azimuth[1] - azimuth[0]) % TWO_PI or TWO_PI
         seen &= (bearing - azimuth[0]) % TWO_PI <= width
-    return np.where(seen, sensor.detection_probability.at(distance), 0.0)
+    chance = np.where(seen, sensor.detection_probability.at(distance), 0.0)
+    if classes is None or sensor.classes is None:
+        return chance
+    visible = np.array(sensor.classes) > 0.0
+    known = classes.sum(axis=1) > 0.0
+    return chance * np.where(known, classes[:, visible].sum(axis=1), 1.0)
 
 
 def inside_polygon(points: Floats, polygon: Floats) -> Bools:

@@ -52,8 +52,9 @@ def test_heading_turns_the_sector():
     assert pd(turned, place(500.0, 180.0), 0)[0] > 0.7
 
 
-def test_an_event_sensor_is_never_charged():
-    assert pd(radar(sensing="event"), place(500.0, 0.0), 0)[0] == 0.0
+@pytest.mark.parametrize("changes", [{"sensing": "event"}, {"cooperative": True}])
+def test_sensors_whose_silence_says_nothing_are_never_charged(changes):
+    assert pd(radar(**changes), place(500.0, 0.0), 0)[0] == 0.0
 
 
 def test_what_a_report_says_it_looked_at_wins():

@@ -1,0 +1,235 @@
+"""Plain data and NumPy arrays as bytes, bit for bit, without pickle.
+
+A version byte, then MessagePack. Two extension types carry NumPy values:
+
+==== ===================================================================================
+code content
+==== ===================================================================================
+1    array: u8 length of the dtype text, the text (``<f8``, ``|S24``), u8 number of axes,
+     i64 little-endian per axis, the elements in C order
+2    NumPy scalar: the same with no axes
+==== ===================================================================================
+
+Arrays come back **read-only**: where the bytes lie aligned for the dtype they are a view of the
+message, which stays in memory with them; else a copy. Copy one before you write into it.
+Tuples and sets come back as lists, dataclasses as dicts, enums as their values.
+"""
+
+import math
+import re
+from typing import Any, NoReturn
+
+import msgspec
+import numpy as np
+
+from model.arrays import Array
+from model.detections import SCHEMA as DETECTIONS
+from model.detections import Detections
+from model.errors import JournalError, Quarantined, Reason
+from model.ports import OutputBatch
+from model.tracks import SCHEMA as UPDATES
+from model.tracks import TrackUpdates
+
+PLAIN_VERSION = 0x01
+"""First byte of what `pack` makes."""
+
+OUTPUT_VERSION = 0x41
+"""First byte of what `pack_output` makes."""
+
+_ARRAY = 1
+_SCALAR = 2
+_MAX_AXES = 64  # NPY_MAXDIMS of NumPy 2
+
+_DTYPE = re.compile(r"[<>|][biufcSU][0-9]{1,9}|[<>][mM]8\[(ns|us|ms|s|m|h|D)\]")
+"""Dtypes that are plain bytes: no objects, no fields."""
+
+_FAILURES = (
+    msgspec.MsgspecError,
+    ValueError,
+    TypeError,
+    OverflowError,
+    RecursionError,
+    MemoryError,
+)
+"""What msgspec and NumPy raise on bytes that make no sense; `UnicodeError` is a `ValueError`."""
+
+
+def _encode_array(array: Array) -> bytes:
+    text = array.dtype.str
+    if not _DTYPE.fullmatch(text):
+        raise TypeError(f"an array of {array.dtype} is not plain data")
+    head = bytes((len(text),)) + text.encode("ascii") + bytes((array.ndim,))
+    axes = b"".join(length.to_bytes(8, "little") for length in array.shape)
+    return b"".join((head, axes, array.tobytes()))
+
+
+def _encode(value: Any) -> msgspec.msgpack.Ext:
+    if type(value) is np.ndarray:
+        return msgspec.msgpack.Ext(_ARRAY, _encode_array(value))
+    if isinstance(value, np.generic):
+        return msgspec.msgpack.Ext(_SCALAR, _encode_array(np.asarray(value)))
+    raise TypeError(f"a {type(value).__qualname__} is not plain data")
+
+
+def _decode_array(data: memoryview) -> Array:
+    if not data or len(data) < 2 + data[0]:
+        raise ValueError("an array is cut short")
+    text_end = 1 + data[0]
+    text = bytes(data[1:text_end]).decode("ascii")
+    if not _DTYPE.fullmatch(text):
+        raise ValueError(f"dtype {text!r} is not plain data")
+    dtype = np.dtype(text)
+    start = text_end + 1 + 8 * data[text_end]
+    if data[text_end] > _MAX_AXES or start > len(data):
+        raise ValueError("an array is cut short")
+    shape = tuple(
+        int.from_bytes(data[at : at + 8], "little", signed=True)
+        for at in range(text_end + 1, start, 8)
+    )
+    size = math.prod(shape)
+    if min(shape, default=0) < 0 or size * dtype.itemsize != len(data) - start:
+        raise ValueError(
+            f"an array of {dtype}{list(shape)} does not take {len(data) - start} bytes"
+        )
+    if size and not dtype.itemsize:
+        raise ValueError("an array of elements without bytes")
+    array: Array = np.ndarray(shape, dtype, buffer=data, offset=start)
+    if dtype.kind == "U":
+        points = np.frombuffer(data[start:], dtype.byteorder + "u4")
+        if points.max(initial=0) > 0x10FFFF:
+            raise ValueError("a text holds what is no Unicode character")
+    if dtype.kind == "b" and array.view("u1").max(initial=0) > 1:
+        raise ValueError("a truth value is neither 0 nor 1")
+    if not array.flags.aligned:
+        array = array.copy()
+    array.flags.writeable = False
+    return array
+
+
+def _decode(code: int, data: memoryview) -> Any:
+    if code == _ARRAY:
+        return _decode_array(data)
+    if code == _SCALAR:
+        array = _decode_array(data)
+        if array.ndim:
+            raise ValueError("a scalar with axes")
+        return array[()]
+    raise ValueError(f"extension type {code} is not known")
+
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=_encode)
+_plain_decoder = msgspec.msgpack.Decoder(ext_hook=_decode)
+
+
+def _check_version(data: bytes, version: int, what: str) -> None:
+    if not data:
+        raise JournalError(f"{what}: no bytes at all")
+    if data[0] != version:
+        raise JournalError(
+            f"{what}: version byte 0x{data[0]:02x}; this program knows 0x{version:02x}"
+        )
+
+
+def _refuse(what: str, error: Exception) -> NoReturn:
+    raise JournalError(f"{what}: {error or type(error).__name__}") from error
+
+
+def pack(obj: Any) -> bytes:
+    """Plain data and NumPy arrays as bytes.
+
+    Parameters
+    ----------
+    obj
+        None, bool, int (of 64 bits), float, str, bytes, NumPy arrays and scalars of plain dtypes
+        (booleans, numbers, fixed strings, times), and lists, tuples and dicts of these.
+
+    Raises
+    ------
+    JournalError
+        Something else is in it.
+    """
+    try:
+        return bytes((PLAIN_VERSION,)) + _encoder.encode(obj)
+    except _FAILURES as error:
+        _refuse("cannot be packed", error)
+
+
+def unpack(data: bytes) -> Any:
+    """What `pack` packed; arrays are read-only.
+
+    Raises
+    ------
+    JournalError
+        The bytes are not from `pack`.
+    """
+    _check_version(data, PLAIN_VERSION, "packed data")
+    try:
+        return _plain_decoder.decode(memoryview(data)[1:])
+    except _FAILURES as error:
+        _refuse("packed data", error)
+
+
+class _Wire(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """An `OutputBatch` as it is written: an array in this order, tables by column name."""
+
+    first: int
+    through: int
+    sensor_ids: tuple[str, ...]
+    detections: dict[str, np.ndarray[Any, Any]]
+    updates: dict[str, np.ndarray[Any, Any]]
+    quarantined: tuple[tuple[int, int, str, Reason, str], ...]
+    published_ns: int
+
+
+_output_decoder = msgspec.msgpack.Decoder(_Wire, ext_hook=_decode)
+
+
+def pack_output(batch: OutputBatch) -> bytes:
+    """An `OutputBatch` as bytes, bit for bit.
+
+    Raises
+    ------
+    JournalError
+        A column breaks its schema, or a number does not fit.
+    """
+    try:
+        wire = _Wire(
+            first=batch.first,
+            through=batch.through,
+            sensor_ids=batch.sensor_ids,
+            detections=batch.detections.check().columns(),
+            updates=batch.updates.check().columns(),
+            quarantined=tuple(
+                (q.offset, q.item, q.sensor, q.reason, q.detail) for q in batch.quarantined
+            ),
+            published_ns=batch.published_ns,
+        )
+        return bytes((OUTPUT_VERSION,)) + _encoder.encode(wire)
+    except _FAILURES as error:
+        _refuse("output batch cannot be packed", error)
+
+
+def unpack_output(data: bytes) -> OutputBatch:
+    """The `OutputBatch` that `pack_output` packed; its arrays are read-only.
+
+    Raises
+    ------
+    JournalError
+        The bytes are not from `pack_output`, or a column breaks its schema.
+    """
+    _check_version(data, OUTPUT_VERSION, "output batch")
+    try:
+        wire = _output_decoder.decode(memoryview(data)[1:])
+        if wire.detections.keys() - DETECTIONS or wire.updates.keys() - UPDATES:
+            raise ValueError("unknown columns")
+        return OutputBatch(
+            first=wire.first,
+            through=wire.through,
+            sensor_ids=wire.sensor_ids,
+            detections=Detections(**wire.detections).check(),
+            updates=TrackUpdates(**wire.updates).check(),
+            quarantined=tuple(Quarantined(*row) for row in wire.quarantined),
+            published_ns=wire.published_ns,
+        )
+    except _FAILURES as error:
+        _refuse("output batch", error)
