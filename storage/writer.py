@@ -1,0 +1,302 @@
+"""`Writer`: output batches in, rows and cursor out, in one transaction."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+from psycopg import sql
+
+from model.detections import Detections
+from model.errors import StorageError
+from model.ports import OutputBatch
+from model.tracks import TrackUpdates
+from storage.connection import Connection, StorageUnreachable, connect, place, storage_errors
+from storage.copy import Encoded, blocks
+from storage.migrate import migrate
+from storage.retention import Policy
+from storage.tables import (
+    DETECTION_COLUMNS,
+    QUARANTINE_COLUMNS,
+    REPORT_COLUMNS,
+    TRACK_COLUMNS,
+    encode_detections,
+    encode_quarantined,
+    encode_reports,
+    encode_tracks,
+)
+from storage.timescale import Capabilities, prepare
+
+HEAD = "head"
+"""Further column of the staged track updates: the newest of its track in this transaction."""
+
+COLUMNS = {
+    "reports": REPORT_COLUMNS,
+    "detections": DETECTION_COLUMNS,
+    "tracks": TRACK_COLUMNS,
+    "quarantine": QUARANTINE_COLUMNS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a writer has come.
+
+    Parameters
+    ----------
+    next_offset
+        Of the output log: the first record not yet stored.
+    through
+        Of the journal: the last input that stored batches cover; -1: none.
+    """
+
+    next_offset: int
+    through: int
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a `Writer.write` stored.
+
+    Parameters
+    ----------
+    reports, detections, updates, quarantined
+        New rows.
+    repeated
+        Rows that were there already.
+    """
+
+    reports: int = 0
+    detections: int = 0
+    updates: int = 0
+    quarantined: int = 0
+    repeated: int = 0
+
+    @property
+    def rows(self) -> int:
+        """All new rows."""
+        return self.reports + self.detections + self.updates + self.quarantined
+
+
+class Writer:
+    """Stores the output batches of one node.
+
+    After an error the connection is closed; `connect` opens another, and `cursor` then says what
+    was stored. Waiting between tries is the caller's.
+
+    Parameters
+    ----------
+    dsn
+        Connection string; its user may create a schema, or owns ours.
+    node
+        Whose batches they are.
+    policy
+        Sizes and ages, for `storage.timescale.prepare`.
+    """
+
+    def __init__(self, dsn: str, node: str, policy: Policy | None = None) -> None:
+        self.node = node
+        self._dsn = dsn
+        self._policy = policy
+        self._connection: Connection | None = None
+
+    def __enter__(self) -> Self:
+        self.connect()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def connect(self) -> Capabilities:
+        """Bring the tables up to date and open the connection.
+
+        Raises
+        ------
+        StorageUnreachable
+            If the server is away; try again later.
+        StorageError
+            If a migration was altered, or the server refuses.
+        """
+        self.close()
+        migrate(self._dsn)
+        capabilities = prepare(self._dsn, self._policy)
+        connection = connect(self._dsn)
+        try:
+            with storage_errors(self._dsn), connection.transaction():
+                for table, columns in COLUMNS.items():
+                    connection.execute(_stage(table, columns))
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        return capabilities
+
+    def close(self) -> None:
+        """Close the connection; a transaction under way is lost."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def cursor(self) -> int:
+        """Offset of the first record of the output log that is not stored yet."""
+        return self.position().next_offset
+
+    def position(self) -> Position:
+        """How far it has come, in the output log and in the journal.
+
+        An output log that was made anew has other offsets: then `Position.through` tells which of
+        its batches are stored.
+        """
+        with self._transaction() as connection:
+            row = connection.execute(
+                "SELECT next_offset, through FROM vedette.writer_cursor WHERE node = %s",
+                (self.node,),
+            ).fetchone()
+        return Position(*row) if row else Position(0, -1)
+
+    def write(self, batches: Sequence[OutputBatch], next_cursor: int) -> Written:
+        """Store batches and the cursor behind them, all or nothing.
+
+        What is there already is left as it is, so batches may be written again.
+
+        Parameters
+        ----------
+        batches
+            In the order of the output log; may be empty, to move the cursor alone.
+        next_cursor
+            Offset of the first record of the output log behind them.
+
+        Raises
+        ------
+        StorageUnreachable
+            If the connection broke off; whether the rows are stored is then open.
+        StorageError
+            If the database refused the rows; none is stored.
+        """
+        staged = _stage_columns(batches)
+        through = max((batch.through for batch in batches), default=-1)
+        counts: dict[str, int] = {}
+        repeated = 0
+        with self._transaction() as connection:
+            for table, (encoded, rows) in staged.items():
+                if rows == 0:
+                    continue
+                with connection.cursor() as cursor:
+                    with cursor.copy(_COPY[table]) as copy:
+                        for block in blocks(encoded, rows):
+                            copy.write(block)
+                    cursor.execute(_INSERT[table], (self.node,))
+                    counts[table] = cursor.rowcount
+                    repeated += rows - cursor.rowcount
+                    if table == "tracks":
+                        cursor.execute(_UPSERT_CURRENT, (self.node,))
+            connection.execute(_MOVE_CURSOR, (self.node, next_cursor, through))
+        return Written(
+            reports=counts.get("reports", 0),
+            detections=counts.get("detections", 0),
+            updates=counts.get("tracks", 0),
+            quarantined=counts.get("quarantine", 0),
+            repeated=repeated,
+        )
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        connection = self._connection
+        if connection is None:
+            raise StorageUnreachable(f"{place(self._dsn)}: not connected")
+        try:
+            with storage_errors(self._dsn), connection.transaction():
+                yield connection
+        except BaseException:
+            self.close()
+            raise
+
+
+def _merge(batches: Sequence[OutputBatch]) -> tuple[list[str], Detections, TrackUpdates]:
+    """Arrays of several batches as one, their sensor indices over one list of names."""
+    names: dict[str, int] = {}
+    detections, updates = [], []
+    for batch in batches:
+        places = [names.setdefault(name, len(names)) for name in batch.sensor_ids]
+        found, tracks = batch.detections, batch.updates
+        if places != list(range(len(places))):
+            # Index -1, no sensor, stays what it is: it finds the -1 at the end.
+            lookup = np.array([*places, -1], dtype=np.int32)
+            found = found.replace(sensor=lookup[found.sensor])
+            tracks = replace(tracks, sensors=lookup[tracks.sensors])
+        detections.append(found)
+        updates.append(tracks)
+    return list(names), Detections.concat(detections), TrackUpdates.concat(updates)
+
+
+def _stage_columns(batches: Sequence[OutputBatch]) -> dict[str, tuple[list[Encoded], int]]:
+    """Encoded columns and number of rows for each table."""
+    try:
+        names, detections, updates = _merge(batches)
+        refused = [entry for batch in batches for entry in batch.quarantined]
+        published = np.repeat(
+            np.array([batch.published_ns for batch in batches], dtype=np.int64),
+            [len(batch.quarantined) for batch in batches],
+        )
+        return {
+            "reports": (encode_reports(detections, names), detections.n_reports),
+            "detections": (encode_detections(detections, names), detections.n_detections),
+            "tracks": (encode_tracks(updates, names), len(updates)),
+            "quarantine": (encode_quarantined(refused, published), len(refused)),
+        }
+    except IndexError as error:
+        covered = f"{batches[0].first}-{batches[-1].through}"
+        raise StorageError(
+            f"output of the inputs {covered} names a sensor that is not in its list: {error}"
+        ) from error
+
+
+def _stage(table: str, columns: Sequence[str]) -> sql.Composed:
+    extra = sql.SQL(", false AS head" if table == "tracks" else "")
+    return sql.SQL(
+        "CREATE TEMP TABLE {} ON COMMIT DELETE ROWS AS SELECT {}{} FROM {} WITH NO DATA"
+    ).format(sql.Identifier(f"stage_{table}"), _names(columns), extra, _table(table))
+
+
+def _names(columns: Sequence[str]) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, columns))
+
+
+def _table(table: str) -> sql.Identifier:
+    return sql.Identifier("vedette", table)
+
+
+_COPY = {
+    table: sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
+        sql.Identifier(f"stage_{table}"),
+        _names((*columns, HEAD) if table == "tracks" else columns),
+    )
+    for table, columns in COLUMNS.items()
+}
+
+_INSERT = {
+    table: sql.SQL(
+        "INSERT INTO {} (node, {names}) SELECT %s, {names} FROM {} ON CONFLICT DO NOTHING"
+    ).format(_table(table), sql.Identifier(f"stage_{table}"), names=_names(columns))
+    for table, columns in COLUMNS.items()
+}
+
+_UPSERT_CURRENT = sql.SQL(
+    "INSERT INTO vedette.track_current AS old (node, {names})"
+    " SELECT %s, {names} FROM stage_tracks WHERE head"
+    " ON CONFLICT (node, track_id) DO UPDATE SET ({names}) = ROW ({new})"
+    " WHERE (old.authority_epoch, old.revision) < (excluded.authority_epoch, excluded.revision)"
+).format(
+    names=_names(TRACK_COLUMNS),
+    new=sql.SQL(", ").join(sql.Identifier("excluded", name) for name in TRACK_COLUMNS),
+)
+
+_MOVE_CURSOR = """
+INSERT INTO vedette.writer_cursor AS old (node, next_offset, through, updated)
+VALUES (%s, %s, %s, now())
+ON CONFLICT (node) DO UPDATE SET
+    next_offset = excluded.next_offset,
+    through = greatest(old.through, excluded.through),
+    updated = excluded.updated
+"""

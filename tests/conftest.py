@@ -1,0 +1,7 @@
+"""Fixtures that every room may use; they live in `tests.fixtures`."""
+
+pytest_plugins = [
+    "tests.fixtures.environment",
+    "tests.fixtures.postgres",
+    "tests.fixtures.broker",
+]
