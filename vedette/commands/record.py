@@ -34,6 +34,9 @@ it. Play the file with `vedette replay`.
 QUEUED_BATCHES = 64
 """Batches that may wait for the disk; then the link stops reading and the broker holds back."""
 
+CONNECT_S = 5.0
+"""How long the broker may take to answer at the start, s."""
+
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command to the command line."""
@@ -147,7 +150,8 @@ def _record(
         while not batches.empty():  # whoever waits to put a batch must be let go
             batches.get_nowait()
         subscriber.stop()
-        _forget_session(settings)
+        if subscriber.status.epoch:
+            _forget_session(settings)
         signal.signal(signal.SIGTERM, before)
     return status
 
@@ -162,7 +166,7 @@ def _write_all(
     """Write what comes until the time is up or somebody stops it; returns the exit status."""
     name = subscriber.settings.name
     try:
-        if not subscriber.wait_subscribed(10.0):
+        if not subscriber.wait_subscribed(CONNECT_S):
             print(f"broker {name}: {subscriber.status.reason or 'no answer'}", file=sys.stderr)
             return 2
         if refused := subscriber.counts.refused_filters:
@@ -193,7 +197,7 @@ def _forget_session(settings: ClientSettings) -> None:
     """
     cleaner = Publisher(settings)
     cleaner.start()
-    if not cleaner.wait_connected(5.0):
+    if not cleaner.wait_connected(CONNECT_S):
         print(
             f"broker {settings.name}: session {settings.client_id} may be left behind",
             file=sys.stderr,
