@@ -128,9 +128,9 @@ class DemoNode:
         """The node's own status, empty while it cannot be had."""
         try:
             with urllib.request.urlopen(f"{self.url}/api/status", timeout=1.0) as answer:  # noqa: S310 - our own page on loopback
-                status: dict[str, Any] = json.load(answer)
+                status: dict[str, Any] = json.load(answer)["status"]
                 return status
-        except (urllib.error.URLError, OSError, ValueError):
+        except (urllib.error.URLError, OSError, ValueError, KeyError):
             return {}
 
     def counts(self) -> dict[str, int]:
