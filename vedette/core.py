@@ -23,7 +23,7 @@ from adapters.registry import load_all
 from config import Site, engine_config, load_site
 from journal.log import SegmentedLog
 from journal.snapshot import SnapshotStore
-from model.errors import ConfigError, JournalError, JournalFull, Quarantined, Reason, VedetteError
+from model.errors import ConfigError, JournalError, Quarantined, Reason, VedetteError
 from model.ports import OutputBatch
 from model.records import Kind, Record
 from vedette.engine import Engine
@@ -32,7 +32,7 @@ from vedette.local.process import watch_parent
 from vedette.logs import set_up
 from vedette.metrics import Metrics
 from vedette.outputs import OutputLog
-from vedette.recovery import CHUNK, chunks, recover
+from vedette.recovery import CHUNK, chunks, recover, save
 
 log = logging.getLogger("vedette.core")
 
@@ -85,6 +85,11 @@ class Core:
         self._rates: deque[tuple[float, int, int]] = deque(maxlen=RATE_S + 1)
         self._quarantine: dict[str, int] = {}
         self._notices = 0
+
+    @property
+    def processed(self) -> int:
+        """Offset of the next input; safe from any thread, as nothing else here is."""
+        return self._next
 
     # -- life
 
@@ -236,18 +241,7 @@ class Core:
             self._snapshot()
 
     def _snapshot(self) -> None:
-        """Save the engine's state; outputs first, so that none is missing behind it."""
-        if self.engine.next_offset == 0:
-            return
-        self.outputs.cover()
-        if self.outputs.through + 1 < self.engine.next_offset:
-            return  # the disk is full
-        self.outputs.sync()
-        try:
-            self.snapshots.save(self.engine.next_offset, self.engine.snapshot())
-        except JournalFull as error:
-            log.error("snapshot left out: %s", error)  # noqa: TRY400 - one line; it comes again
-        else:
+        if self.engine.next_offset and save(self.engine, self.outputs, self.snapshots):
             self.metrics.snapshots.inc()
 
     def _status(self) -> None:

@@ -171,9 +171,14 @@ class Intake:
         return left
 
     def close(self, timeout_s: float) -> None:
-        """Disconnect, after the last acks."""
+        """Disconnect, after the last acks, and end every thread; may be called twice."""
         self._stopping.set()
         self.subscriber.stop(timeout_s)
+        if self._committer is not None:
+            try:
+                self._committer.stop(drain=False, timeout=timeout_s)
+            except JournalError as error:
+                log.error("journal: %s", error)  # noqa: TRY400 - one line, at the end
         self._mark.close()
 
     # -- what the main thread uses

@@ -6,6 +6,7 @@ from there, and of the outputs only what is not in the output log yet is written
 
 import logging
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
@@ -13,7 +14,7 @@ from itertools import islice
 from config import EngineConfig, engine_config
 from journal.log import SegmentedLog
 from journal.snapshot import SnapshotStore
-from model.errors import VedetteError
+from model.errors import JournalFull, VedetteError
 from model.ports import Adapter
 from model.records import Kind, Record
 from vedette.engine import Engine, after
@@ -22,8 +23,11 @@ from vedette.outputs import OutputLog
 
 log = logging.getLogger("vedette.core")
 
-CHUNK = 4_096
+CHUNK = 1_024
 """Records run in one call."""
+
+PROGRESS_S = 5.0
+"""Pause between two snapshots of a long replay, s."""
 
 
 def chunks(records: Iterable[Record], size: int = CHUNK) -> Iterator[list[Record]]:
@@ -66,16 +70,37 @@ def recover(
     for record in journal.read(offset):
         if record.kind == Kind.SHED:
             replaying.shed(*shed_of(record))
+    saved = time.monotonic()
     for records in chunks(journal.read(offset)):
         if stopping.is_set():
             break
         batch = replaying.process(records)
         if batch.through > outputs.through:
             outputs.write(after(batch, outputs.through))
+        if time.monotonic() - saved > PROGRESS_S:
+            # Killed again meanwhile, the next start goes on from here.
+            save(replaying, outputs, snapshots)
+            saved = time.monotonic()
+    if replaying.next_offset > offset:
+        save(replaying, outputs, snapshots)
     log.info("recovered from=%d to=%d", offset, replaying.next_offset)
     engine = Engine(engine_config, adapters)
     engine.restore(replaying.snapshot())
     return engine
+
+
+def save(engine: Engine, outputs: OutputLog, snapshots: SnapshotStore) -> bool:
+    """Save an engine's state, its outputs first; returns whether there was room for it."""
+    outputs.cover()
+    if outputs.through + 1 < engine.next_offset:
+        return False
+    outputs.sync()
+    try:
+        snapshots.save(engine.next_offset, engine.snapshot())
+    except JournalFull as error:
+        log.error("snapshot left out: %s", error)  # noqa: TRY400 - one line; it comes again
+        return False
+    return True
 
 
 def _start(

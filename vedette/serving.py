@@ -176,12 +176,14 @@ class NodeSource:
         broker = core.get("broker", {})
         if not broker.get("connected"):
             problems.append(f"broker {broker.get('name')}: {broker.get('reason') or 'away'}")
+        if refused := broker.get("refused_filters"):
+            problems.append(f"broker {broker.get('name')}: refuses {refused} subscriptions")
         if stalled := core.get("journal", {}).get("stalled"):
             problems.append(f"journal: {stalled}")
         if stalled := core.get("outputs_stalled"):
             problems.append(f"outputs: {stalled}")
         if not storing.connected:
-            problems.append(f"{self._database}: {storing.reason or 'not connected yet'}")
+            problems.append(storing.reason or f"{self._database}: not connected yet")
         elif _lag_s(storing, now_ns) > LAG_S:
             problems.append(f"{self._database}: {_lag_s(storing, now_ns):.0f} s behind")
         return not problems, "; ".join(problems) or "all is well"

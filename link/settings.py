@@ -1,0 +1,73 @@
+"""Where the broker is and how to speak to it."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from model.errors import LinkError
+
+Protocol = Literal["5", "3.1.1", "auto"]
+"""MQTT version; ``auto`` asks for 5 and falls back to 3.1.1 when the broker refuses it."""
+
+MAX_RECEIVE = 65_535
+"""Largest Receive Maximum; MQTT 5.0, 3.1.2.11.3."""
+
+FOREVER_S = 0xFFFF_FFFF
+"""Session expiry that means never; MQTT 5.0, 3.1.2.11.2."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSettings:
+    """One client of one broker.
+
+    Parameters
+    ----------
+    host, port
+        Where the broker listens.
+    client_id
+        Names the session at the broker; no two clients may have the same.
+    username, password
+        Credentials; None: none are sent.
+    protocol
+        MQTT version.
+    keepalive_s
+        Seconds of silence after which either side gives the connection up (1.5 times, broker's
+        side; MQTT 5.0, 3.1.2.10).
+    receive_maximum
+        Un-acked messages that the broker may have under way to us. In MQTT 5 it replaces the
+        broker's own limit (Mosquitto: 20), and it bounds what group commit can reach:
+        throughput <= window / time of a commit. MQTT 3.1.1 cannot say it.
+    connect_timeout_s
+        Bound on opening the TCP connection.
+
+    Raises
+    ------
+    LinkError
+        If a value cannot be used; the message names it.
+    """
+
+    host: str
+    port: int = 1883
+    client_id: str = ""
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    protocol: Protocol = "auto"
+    keepalive_s: int = 30
+    receive_maximum: int = 2_000
+    connect_timeout_s: float = 5.0
+
+    def __post_init__(self) -> None:
+        if not self.host:
+            raise LinkError("broker: host is empty")
+        if not 0 < self.port < 65_536:
+            raise LinkError(f"broker: port {self.port} is not a TCP port")
+        if self.protocol not in {"5", "3.1.1", "auto"}:
+            raise LinkError(f"broker: protocol {self.protocol!r} is not 5, 3.1.1 or auto")
+        if not 0 < self.receive_maximum <= MAX_RECEIVE:
+            raise LinkError(f"broker: receive_maximum {self.receive_maximum} is not in 1..65535")
+        if not 0 < self.keepalive_s < 65_536:
+            raise LinkError(f"broker: keepalive {self.keepalive_s} s is not in 1..65535")
+
+    @property
+    def name(self) -> str:
+        """``host:port``, for logs and status."""
+        return f"{self.host}:{self.port}"

@@ -1,0 +1,84 @@
+"""The demo, as a user runs it: a summary at the end, Ctrl-C, nothing left behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.node.site import until
+from vedette.local.broker import find_mosquitto
+
+pytestmark = [pytest.mark.node, pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
+
+DEMO = [sys.executable, "-m", "vedette", "demo", "--headless", "--json"]
+
+
+def environment(tmp_path, broker):
+    """Ours, with a temporary folder that the test can look into afterwards."""
+    scratch = Path(tempfile.mkdtemp(prefix="vd-", dir="/tmp"))
+    scratch.chmod(0o711)
+    return scratch, {**os.environ, "VEDETTE_BROKER": broker, "TMPDIR": str(scratch)}
+
+
+def leftovers(scratch):
+    """Processes whose command line names the folder."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = entry.read_bytes()
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+        if str(scratch).encode() in words:
+            found.append(words)
+    return found
+
+
+@pytest.mark.parametrize("broker", ["mosquitto", "amqtt"])
+def test_tracks_are_formed_stored_and_read_back(tmp_path, broker):
+    if broker == "mosquitto" and find_mosquitto() is None:
+        pytest.skip("mosquitto is not installed")
+    scratch, variables = environment(tmp_path, broker)
+    done = subprocess.run(
+        [*DEMO, "--seconds", "12"], env=variables, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout.splitlines()[-1])
+    node = summary["nodes"]["north"]
+    assert node["reports"] > 100
+    assert 20 <= node["tracks_confirmed"] <= 120
+    assert node["rows_stored"] > node["reports"]
+    assert node["p99_latency_ms"] > 0.0
+    assert node["quarantined"] == 0
+    assert summary["broker"].startswith(broker)
+    assert summary["database"].startswith("PostgreSQL")
+    assert list(scratch.iterdir()) == []
+    assert leftovers(scratch) == []
+    scratch.rmdir()
+
+
+def test_ctrl_c_ends_it_and_leaves_nothing(tmp_path):
+    scratch, variables = environment(tmp_path, "auto")
+    with subprocess.Popen(
+        DEMO, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as demo:
+        assert demo.stderr is not None
+        heard: list[str] = []
+
+        def is_up() -> bool:
+            assert demo.stderr is not None
+            heard.append(demo.stderr.readline())
+            return "Ctrl-C ends it" in heard[-1]
+
+        until(is_up, 60.0, lambda: "".join(heard))
+        time.sleep(0.5)  # any moment will do
+        demo.send_signal(signal.SIGINT)
+        demo.communicate(timeout=30.0)
+    until(lambda: not leftovers(scratch), 5.0)
+    assert list(scratch.iterdir()) == []
+    scratch.rmdir()
