@@ -33,6 +33,7 @@ from vedette.logs import set_up
 from vedette.metrics import Metrics
 from vedette.outputs import OutputLog
 from vedette.recovery import CHUNK, chunks, recover, save
+from vedette.retention import StoredMarks
 
 log = logging.getLogger("vedette.core")
 
@@ -67,11 +68,13 @@ class Core:
         budget = site.limits.journal_budget_mb << 20
         self.journal = SegmentedLog(site.data_dir / "journal", budget_bytes=budget)
         try:
-            outputs = SegmentedLog(site.data_dir / "outputs")
+            outputs = SegmentedLog(site.data_dir / "outputs", budget_bytes=budget)
         except BaseException:
             self.journal.close()
             raise
         self.outputs = OutputLog(outputs, self.stopping)
+        self._budget_bytes = budget
+        self._marks = StoredMarks(site.data_dir)
         self.snapshots = SnapshotStore(site.data_dir / "snapshots")
         self.adapters = load_all()
         self.engine = Engine(engine_config, self.adapters)
@@ -105,12 +108,22 @@ class Core:
             self.engine = recover(
                 self.adapters, self.journal, self.outputs, self.snapshots, self.stopping
             )
+            self._next = self.engine.next_offset
+            self._catch_up()
             if not self.stopping.is_set():
                 self._configure()
                 self._next = self.journal.end
                 self._live()
         finally:
             self._close()
+
+    def _catch_up(self) -> None:
+        """Process inputs that were journaled and never processed, held to their time."""
+        for records in chunks(self.journal.read(self._next)):
+            if self.stopping.is_set():
+                return
+            self._process(records)
+            self._timers()  # killed again meanwhile, the next start goes on from the snapshot
 
     def _configure(self) -> None:
         """Put the site file in force, if the journal does not say the same already."""
@@ -183,10 +196,14 @@ class Core:
 
     def _shed(self, offsets: Sequence[int]) -> None:
         """Journal that inputs were not decoded, before anybody sees outputs made without them."""
-        if self.intake is None:
-            raise VedetteError(f"journal offset {offsets[0]}: no time to decode at the start")
         reason = Reason.DECODER_TIMEOUT
-        self.intake.decide([shed_payload(offset, reason) for offset in offsets])
+        decisions = [shed_payload(offset, reason) for offset in offsets]
+        if self.intake is None:  # nobody else writes the journal yet
+            now = time.time_ns()
+            self.journal.append([(Kind.SHED, now, "", decision, 0) for decision in decisions])
+            self.journal.sync()
+        else:
+            self.intake.decide(decisions)
         self.metrics.shed.inc(len(offsets))
         log.error("shed offsets=%s reason=%s", ",".join(map(str, offsets[:10])), reason)
 
@@ -243,6 +260,7 @@ class Core:
     def _snapshot(self) -> None:
         if self.engine.next_offset and save(self.engine, self.outputs, self.snapshots):
             self.metrics.snapshots.inc()
+            self.outputs.let_go(self.journal, self.snapshots, self._marks, self._budget_bytes)
 
     def _status(self) -> None:
         now_ns = time.time_ns()
@@ -254,7 +272,14 @@ class Core:
         """How the core is doing at `now_ns`, plain data."""
         intake = self.intake
         if intake is None:
-            return {"time_ns": now_ns, "pid": os.getpid()}
+            return {
+                "time_ns": now_ns,
+                "pid": os.getpid(),
+                "recovering": True,
+                "journal_end": self.journal.end,
+                "processed": self._next,
+                "journal_lag_records": self.journal.end - self._next,
+            }
         journal = intake.journal_status()
         reports_per_s, detections_per_s = self._rate()
         lag = journal["end"] - self._next

@@ -18,11 +18,13 @@ from typing import Any
 from journal.codec import pack_output, unpack_output
 from journal.log import SegmentedLog
 from journal.reader import LogReader
+from journal.snapshot import SnapshotStore
 from model.detections import Detections
 from model.errors import JournalFull
 from model.ports import OutputBatch
 from model.records import Kind, Record
 from model.tracks import TrackUpdates
+from vedette.retention import StoredMarks, let_go
 
 log = logging.getLogger("vedette.core")
 
@@ -136,6 +138,12 @@ class OutputLog:
     def sync(self) -> None:
         """Make everything written so far durable."""
         self._log.sync()
+
+    def let_go(
+        self, journal: SegmentedLog, snapshots: SnapshotStore, marks: StoredMarks, budget: int
+    ) -> int:
+        """Release what nobody needs any more of journal and output log (`vedette.retention`)."""
+        return let_go(journal, self._log, snapshots, marks, budget)
 
     def close(self) -> None:
         """Close the log."""

@@ -6,10 +6,9 @@ from there, and of the outputs only what is not in the output log yet is written
 
 import logging
 import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, takewhile
 
 from config import EngineConfig, engine_config
 from journal.log import SegmentedLog
@@ -17,7 +16,7 @@ from journal.snapshot import SnapshotStore
 from model.errors import JournalFull, VedetteError
 from model.ports import Adapter
 from model.records import Kind, Record
-from vedette.engine import Engine, after
+from vedette.engine import Engine
 from vedette.intake import shed_of
 from vedette.outputs import OutputLog
 
@@ -25,9 +24,6 @@ log = logging.getLogger("vedette.core")
 
 CHUNK = 1_024
 """Records run in one call."""
-
-PROGRESS_S = 5.0
-"""Pause between two snapshots of a long replay, s."""
 
 
 def chunks(records: Iterable[Record], size: int = CHUNK) -> Iterator[list[Record]]:
@@ -44,7 +40,10 @@ def recover(
     snapshots: SnapshotStore,
     stopping: threading.Event,
 ) -> Engine:
-    """An engine at the journal's end, and every output before it written.
+    """An engine behind the last input whose outputs are known to be written.
+
+    What was journaled after that is left to the caller, who holds decoders to their time again:
+    an input that killed the core, or froze its decoder, is met there.
 
     Parameters
     ----------
@@ -67,25 +66,20 @@ def recover(
         )
     replaying = Engine(_untimed, adapters)
     offset = _start(replaying, journal, outputs, snapshots)
-    for record in journal.read(offset):
-        if record.kind == Kind.SHED:
-            replaying.shed(*shed_of(record))
-    saved = time.monotonic()
-    for records in chunks(journal.read(offset)):
+    shed = [shed_of(record) for record in journal.read(offset) if record.kind == Kind.SHED]
+    for decision in shed:
+        replaying.shed(*decision)
+    known = takewhile(lambda record: record.offset <= outputs.through, journal.read(offset))
+    for records in chunks(known):
         if stopping.is_set():
             break
-        batch = replaying.process(records)
-        if batch.through > outputs.through:
-            outputs.write(after(batch, outputs.through))
-        if time.monotonic() - saved > PROGRESS_S:
-            # Killed again meanwhile, the next start goes on from here.
-            save(replaying, outputs, snapshots)
-            saved = time.monotonic()
-    if replaying.next_offset > offset:
-        save(replaying, outputs, snapshots)
+        replaying.process(records)
     log.info("recovered from=%d to=%d", offset, replaying.next_offset)
     engine = Engine(engine_config, adapters)
     engine.restore(replaying.snapshot())
+    for decision in shed:
+        if decision[0] >= engine.next_offset:
+            engine.shed(*decision)
     return engine
 
 

@@ -18,6 +18,7 @@ from model.ports import OutputBatch
 from model.records import Kind
 from storage.writer import Writer
 from vedette.engine import after
+from vedette.retention import StoredMarks
 from vedette.tail import first_after
 
 log = logging.getLogger("vedette.serve")
@@ -30,6 +31,9 @@ LINGER_S = 0.2
 
 POLL_S = 0.05
 """Pause between two looks at the log, s."""
+
+MARK_S = 2.0
+"""Pause between two notes of how far storing has come, by which the core lets logs go, s."""
 
 FIRST_RETRY_S = 0.5
 """First pause after the database was away, s; doubled each time."""
@@ -91,6 +95,8 @@ class Storing:
     def __init__(self, outputs: Path, dsn: str, node: str) -> None:
         self._reader = LogReader(outputs)
         self._writer = Writer(dsn, node)
+        self._marks = StoredMarks(outputs.parent)
+        self._mark_due = 0.0
         self._status = StoringStatus()
         self._draining = threading.Event()
         self._stopping = threading.Event()
@@ -229,3 +235,6 @@ class Storing:
             rows=status.rows + written.rows,
             transactions=status.transactions + bool(batches),
         )
+        if time.monotonic() >= self._mark_due:
+            self._mark_due = time.monotonic() + MARK_S
+            self._marks.save(self._status.through + 1, self._status.cursor)

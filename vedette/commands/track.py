@@ -153,6 +153,11 @@ def _journal_records(directory: Path, engine: Engine) -> tuple[Iterator[Record],
     if not directory.is_dir():
         raise InputFileError(f"{directory}: no such folder")
     reader = LogReader(directory)
+    if reader.start() > 0:
+        raise InputFileError(
+            f"{directory}: begins at offset {reader.start()}: what came before was let go, so its "
+            "tracks cannot be computed from it alone"
+        )
     for record in _read_all(reader):
         if record.kind == Kind.SHED:
             decision = msgspec.json.decode(record.payload)

@@ -1,0 +1,76 @@
+"""What a node lets go of: journal and outputs that nobody needs any more, when room gets short.
+
+Only storage and the oldest snapshot hold the journal back. As long as there is room everything is
+kept, since a journal from its beginning can be tracked again by anybody.
+"""
+
+import logging
+from pathlib import Path
+
+from journal.cursor import Cursor
+from journal.log import SegmentedLog
+from journal.snapshot import SnapshotStore
+
+log = logging.getLogger("vedette.core")
+
+HIGH_WATER = 0.8
+"""Part of the budget above which whole segments are let go."""
+
+
+class StoredMarks:
+    """How far serve has stored, in two files of the node's data folder.
+
+    Parameters
+    ----------
+    data_dir
+        The node's.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self.inputs = Cursor(data_dir / "cursors" / "storage-inputs")
+        self.outputs = Cursor(data_dir / "cursors" / "storage-outputs")
+
+    def save(self, next_input: int, next_output: int) -> None:
+        """Everything below these offsets of journal and output log is in the database."""
+        self.outputs.save(next_output)
+        self.inputs.save(next_input)
+
+
+def let_go(
+    journal: SegmentedLog,
+    outputs: SegmentedLog,
+    snapshots: SnapshotStore,
+    marks: StoredMarks,
+    budget_bytes: int,
+) -> int:
+    """Release what is stored and behind the oldest snapshot, if a log nears its budget.
+
+    Parameters
+    ----------
+    journal, outputs
+        The core's own logs.
+    snapshots, marks
+        What still needs them.
+    budget_bytes
+        Of each log.
+
+    Returns
+    -------
+    int
+        Bytes released.
+    """
+    released = 0
+    oldest, stored = snapshots.oldest, marks.inputs.load()
+    if journal.size_bytes > HIGH_WATER * budget_bytes and oldest is not None and stored is not None:
+        released += journal.release(min(oldest, stored))
+    written = marks.outputs.load()
+    if outputs.size_bytes > HIGH_WATER * budget_bytes and written is not None:
+        released += outputs.release(written)
+    if released:
+        log.info(
+            "let go bytes=%d journal_start=%d outputs_start=%d",
+            released,
+            journal.start,
+            outputs.start,
+        )
+    return released
