@@ -1,6 +1,7 @@
 """A miss counts only where the sensor looked and could see."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,13 +22,13 @@ def place(distance_m: float, azimuth_deg: float) -> np.ndarray:
 
 
 def radar(**changes) -> Sensor:
-    values = {
-        "id": "r",
-        "position": ORIGIN,
-        "detection_probability": DetectionProbability((0.0, 1000.0), (1.0, 0.5)),
-        "coverage": Coverage((50.0, 8000.0), (math.radians(300), math.radians(60))),
-    }
-    return Sensor(**(values | changes))
+    whole = Sensor(
+        "r",
+        position=ORIGIN,
+        detection_probability=DetectionProbability((0.0, 1000.0), (1.0, 0.5)),
+        coverage=Coverage((50.0, 8000.0), (math.radians(300), math.radians(60))),
+    )
+    return replace(whole, **changes)
 
 
 @pytest.mark.parametrize(
