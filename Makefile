@@ -19,7 +19,7 @@ $(STAMP): pyproject.toml uv.lock
 		|| $(PYTHON) -m venv --clear .venv \
 		|| { echo "$(PYTHON) cannot make environments (on Debian: the package python3-venv)."; exit 1; }
 	@$(BIN)/python -m pip install -q --disable-pip-version-check uv==0.13.9 \
-		&& VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv sync -q --frozen --inexact \
+		&& VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv sync -q --frozen --inexact --system-certs \
 		|| { echo "uv could not install from the lock; pip does it from pyproject.toml ..."; \
 		     $(BIN)/python -m pip install -q --upgrade 'pip>=25.1' \
 		     && $(BIN)/python -m pip install -q -e . --group dev; }

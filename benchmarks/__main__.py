@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import sys
 from importlib import import_module
 
@@ -17,6 +18,8 @@ def main() -> int:
     parser.add_argument("name", choices=(*NAMES, "all"))
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
     args = parser.parse_args()
+    # Ended from outside, a benchmark still ends its processes and removes its folders.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     chosen = NAMES if args.name == "all" else (args.name,)
     results = {}
     for name in chosen:

@@ -2,7 +2,9 @@
 
 Reports are fused in the order of the time they are about, whatever the order they arrive in: the
 table after any set of reports is the one that the same reports would have given sorted (ties in
-order of arrival). A report older than what is kept cannot be inserted; it is counted.
+order of arrival). A report older than the window is not inserted; it is counted.
+
+Where checkpoints stand decides how much has to be fused again, never what comes of it.
 """
 
 from bisect import bisect_right, insort
@@ -48,13 +50,14 @@ class History:
     checkpoints: list[tuple[Key, TrackTable]] = field(default_factory=list)
     arrivals: int = 0
     newest_ns: int = -(1 << 62)
+    floor: Key = (-(1 << 62), -1)
     late: int = 0
-    too_late: int = 0
 
     def start(self, table: TrackTable) -> None:
-        """Forget everything; `table` is where history begins."""
+        """Forget everything; history begins with `table`, at the newest report so far."""
         self.items.clear()
-        self.checkpoints = [((-(1 << 62), -1), table.copy())]
+        self.floor = (self.newest_ns, -1)
+        self.checkpoints = [(self.floor, table.copy())]
 
     def insert(
         self,
@@ -83,8 +86,7 @@ class History:
         """
         key = (scan.time, self.arrivals)
         self.arrivals += 1
-        if key < self.checkpoints[0][0]:
-            self.too_late += 1
+        if key < self.floor:
             return table, [], False
         item = Item(key, scan, batch, row)
         if not self.items or key > self.items[-1].key:
@@ -135,11 +137,11 @@ class History:
 
     def _trim(self) -> None:
         """Let go of what no late report can reach any more."""
-        horizon: Key = (self.newest_ns - self.window_ns, -1)
+        self.floor = max(self.floor, (self.newest_ns - self.window_ns, -1))
         if len(self.items) > self.settings.max_history:
-            horizon = max(horizon, self.items[-self.settings.max_history].key)
+            self.floor = max(self.floor, self.items[-self.settings.max_history].key)
         begin = 0
-        while begin + 1 < len(self.checkpoints) and self.checkpoints[begin + 1][0] <= horizon:
+        while begin + 1 < len(self.checkpoints) and self.checkpoints[begin + 1][0] <= self.floor:
             begin += 1
         if begin == 0:
             return

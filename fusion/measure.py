@@ -5,15 +5,18 @@ along it, a zone is a disc, a trip line is a stroke. A bearing stays a bearing.
 
 References
 ----------
-Polar conversion without bias: L. Mo, X. Song, Y. Zhou, Z. K. Sun, Y. Bar-Shalom, "Unbiased
-converted measurements for tracking", IEEE Trans. AES 34(3), 1998, doi:10.1109/7.705921.
+Polar conversion: L. Mo, X. Song, Y. Zhou, Z. K. Sun, Y. Bar-Shalom, "Unbiased converted
+measurements for tracking", IEEE Trans. AES 34(3), 1998, doi:10.1109/7.705921, as amended by
+Z. Duan, C. Han, X. R. Li, "Comments on 'Unbiased converted measurements for tracking'", IEEE
+Trans. AES 40(4), 2004: the moments of the place given the measurement. With an azimuth that says
+nothing they end in a disc about the sensor, where the unamended mean runs off to infinity.
 """
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fusion.settings import LINE_SIGMA_M, NANO, NEW_TARGET_SPREAD_M
+from fusion.settings import LINE_SIGMA_M, LOWEST_M, NANO, NEW_TARGET_SPREAD_M
 from model.arrays import Array, Bools, Floats
 from model.coverage import Look
 from model.detections import DetectionKind, Detections
@@ -36,8 +39,8 @@ class Scan:
         ns, when the sensor looked, its latency taken off.
     reported, received
         ns, as reported, and when it arrived.
-    offset, ordinal
-        Journal offset of the input, and which report of that input it is.
+    offset, first
+        Journal offset of the input, and how many detections stood before the report's in it.
     sensor
         Index of the sensor.
     mode
@@ -45,7 +48,7 @@ class Scan:
     look
         What the report says of origin and sector.
     item
-        (n,) ordinal of each detection in the report.
+        (n,) ordinal of each detection among all of its input.
     z, R
         (n, 2) east, north m and (n, 2, 2) m²; NaN for bearings.
     delta
@@ -69,7 +72,7 @@ class Scan:
     reported: int
     received: int
     offset: int
-    ordinal: int
+    first: int
     sensor: int
     mode: int
     look: Look
@@ -110,7 +113,7 @@ class Scan:
 
 
 def scan_of(
-    detections: Detections, row: int, rows: slice, ordinal: int, sensor: Sensor, region: Region
+    detections: Detections, row: int, rows: slice, first: int, sensor: Sensor, region: Region
 ) -> Scan:
     """Convert one report.
 
@@ -120,8 +123,8 @@ def scan_of(
         The table it stands in.
     row, rows
         The report's row, and the rows of its detections.
-    ordinal
-        Which report of its input it is, from 0.
+    first
+        How many detections stand before the report's in its input.
     sensor
         Its description.
     region
@@ -151,18 +154,18 @@ def scan_of(
         height[fixed] = at[:, 2]
         at = at.copy()
         at[np.isnan(at[:, 2]), 2] = _assumed_height(sensor, origin)
-        ecef = ecef_from_geodetic(at)
-        z[fixed] = region.enu_from_ecef(ecef)[:, :2]
+        z[fixed] = _plane(ecef_from_geodetic(at), region)
         covariance = _position_covariance(d, rows, fixed, kind, sensor)
         turn = (region.rotation @ enu_rotation(at[:, 0], at[:, 1]).transpose(0, 2, 1))[:, :2, :2]
         R[fixed] = turn @ covariance[:, :2, :2] @ turn.transpose(0, 2, 1)
         height_variance[fixed] = covariance[:, 2, 2]
     polar = kind == DetectionKind.POLAR
     if polar.any() and origin is not None:
-        part = _polar(d, rows, polar, sensor, origin, _heading(look, sensor), region)
-        z[polar], R[polar], height[polar], height_variance[polar], sight[polar] = part
-        rate = d.polar[rows][polar, 3]
-        range_rate[polar] = rate + _own_rate(d.origin_velocity[row], sight[polar], origin, region)
+        heading = _heading(look, sensor)
+        own = d.origin_velocity[row]
+        part = _polar(d, rows, polar, sensor, origin, heading, own, region)
+        z[polar], R[polar], height[polar], height_variance[polar], sight[polar], rate = part
+        range_rate[polar] = d.polar[rows][polar, 3] + rate
         sigma = d.polar_sigma[rows][polar, 3]
         sigma = np.where(np.isnan(sigma), sensor.sigmas.range_rate_mps, sigma)
         range_rate_variance[polar] = sigma * sigma
@@ -179,22 +182,22 @@ def scan_of(
         start, stop = d.line_vertices[rows][index]
         z[index], R[index] = _stroke(d.vertices[start:stop], sensor, origin, region)
 
-    R[:, 0, 0] = np.maximum(R[:, 0, 0], NEW_TARGET_SPREAD_M**2)
-    R[:, 1, 1] = np.maximum(R[:, 1, 1], NEW_TARGET_SPREAD_M**2)
+    lacking = np.maximum(NEW_TARGET_SPREAD_M**2 - _least_variance(R), 0.0)
+    R[:, [0, 1], [0, 1]] += lacking[:, None]
     where = np.full(2, np.nan)
     if origin is not None:
-        where = region.enu_from_geodetic(_no_nan_height(origin))[:2]
-    velocity, velocity_variance = _velocity(d, rows, sensor, region)
+        where = _plane(ecef_from_geodetic(_no_nan_height(origin))[None], region)[0]
+    velocity, velocity_variance = _velocity(d, rows, sensor, origin, region)
     return Scan(
         time=time,
         reported=int(d.time[row]),
         received=int(d.received[row]),
         offset=int(d.offset[row]),
-        ordinal=ordinal,
+        first=first,
         sensor=int(d.sensor[row]),
         mode=int(d.mode[row]),
         look=look,
-        item=d.item[rows],
+        item=np.arange(first, first + count),
         z=z,
         R=R,
         delta=(d.detection_time[rows] - d.time[row]) * NANO,
@@ -224,6 +227,23 @@ def _look_of(d: Detections, row: int) -> Look:
         sector=None if np.isnan(d.looked[row, 0]) else d.looked[row],
         polygon=d.vertices[start:stop] if stop > start else None,
     )
+
+
+def _plane(ecef: Floats, region: Region) -> Floats:
+    """East, north (n, 2) m of ECEF (n, 3); NaN on the other side of the Earth.
+
+    The plane has a point for each side. On the region's own the Earth falls away from the plane
+    by less than the distance from its origin.
+    """
+    enu = region.enu_from_ecef(ecef)
+    beyond = enu[:, 2] < -(region.radius_m + LOWEST_M)
+    return np.where(beyond[:, None], np.nan, enu[:, :2])
+
+
+def _least_variance(R: Floats) -> Floats:
+    """Smaller eigenvalue (n,) of symmetric 2 x 2 matrices."""
+    half = 0.5 * (R[:, 0, 0] + R[:, 1, 1])
+    return half - np.hypot(0.5 * (R[:, 0, 0] - R[:, 1, 1]), R[:, 0, 1])
 
 
 def _no_nan_height(origin: Floats) -> Floats:
@@ -266,9 +286,13 @@ def _polar(
     sensor: Sensor,
     origin: Floats,
     heading: float,
+    own_velocity: Floats,
     region: Region,
-) -> tuple[Floats, Floats, Floats, Floats, Floats]:
-    """Plane position, covariance, height, its variance, and horizontal line of sight."""
+) -> tuple[Floats, Floats, Floats, Floats, Floats, Floats]:
+    """Plane position, covariance, height, its variance, horizontal line of sight, own rate.
+
+    The own rate is what the sensor's motion takes off range rates.
+    """
     slant, azimuth, elevation = (d.polar[rows][chosen, i] for i in range(3))
     azimuth = azimuth + heading
     given = d.polar_sigma[rows][chosen]
@@ -287,19 +311,22 @@ def _polar(
     # The mean of a position whose azimuth is uncertain lies short of the measured one.
     shrink = np.exp(-0.5 * sigma_a * sigma_a)
     along, across = np.sin(azimuth), np.cos(azimuth)
-    local = np.stack([ground / shrink * along, ground / shrink * across, up], axis=1)
+    local = np.stack([ground * along, ground * across, up], axis=1)
+    own_rate = np.zeros(len(slant))
+    if not np.isnan(own_velocity[0]):
+        own_rate = local @ np.nan_to_num(own_velocity) / np.sqrt((local * local).sum(axis=1))
+    local[:, :2] *= shrink[:, None]
     to_local = enu_rotation(origin[0], origin[1])
     ecef = local @ to_local + ecef_from_geodetic(origin)
-    z = region.enu_from_ecef(ecef)[:, :2]
+    z = _plane(ecef, region)
     ground_sigma2 = (sigma_r * slant / ground) ** 2
     ground_sigma2 = np.where(
         lifted, (sigma_r * ground / slant) ** 2 + (up * sigma_e) ** 2, ground_sigma2
     )
     both = ground * ground + ground_sigma2
-    double = shrink**4
-    radial = (shrink**-2 - 2.0) * ground * ground + 0.5 * both * (1.0 + double)
-    lateral = 0.5 * both * (1.0 - double)
-    radial = np.maximum(radial, ground_sigma2)
+    lateral = -0.5 * both * np.expm1(-2.0 * sigma_a * sigma_a)
+    radial = both - lateral - (shrink * ground) ** 2
+    radial = np.maximum(radial, ground_sigma2 * shrink * shrink)
     sight = np.stack([along, across], axis=1)
     turn = (region.rotation @ to_local.T)[:2, :2]
     sight = sight @ turn.T
@@ -310,25 +337,21 @@ def _polar(
     )
     height = np.where(lifted, geodetic_from_ecef(ecef)[:, 2], np.nan)
     height_variance = (ground * sigma_e) ** 2 + (up / slant * sigma_r) ** 2
-    return z, R, height, height_variance, sight * (ground / slant)[:, None]
+    return z, R, height, height_variance, sight * (ground / slant)[:, None], own_rate
 
 
-def _own_rate(velocity: Floats, sight: Floats, origin: Floats, region: Region) -> Floats:
-    """Range rate (n,) m/s that the sensor's own motion takes off."""
-    if np.isnan(velocity[0]):
-        return np.zeros(len(sight))
-    turn = region.rotation @ enu_rotation(origin[0], origin[1]).T
-    return sight @ (turn @ np.nan_to_num(velocity))[:2]
-
-
-def _velocity(d: Detections, rows: slice, sensor: Sensor, region: Region) -> tuple[Floats, Floats]:
+def _velocity(
+    d: Detections, rows: slice, sensor: Sensor, origin: Floats | None, region: Region
+) -> tuple[Floats, Floats]:
     velocity = d.velocity[rows].copy()
     known = ~np.isnan(velocity[:, 0])
     if known.any():
         at = d.position[rows][known]
         placed = ~np.isnan(at[:, 0])
-        latitude = np.where(placed, at[:, 0], region.latitude)
-        longitude = np.where(placed, at[:, 1], region.longitude)
+        # Without a place of its own, the axes are those where the sensor stands.
+        else_at = (region.latitude, region.longitude) if origin is None else origin
+        latitude = np.where(placed, at[:, 0], else_at[0])
+        longitude = np.where(placed, at[:, 1], else_at[1])
         turn = region.rotation @ enu_rotation(latitude, longitude).transpose(0, 2, 1)
         flat = velocity[known]
         climb = flat[:, 2].copy()
@@ -345,7 +368,7 @@ def _stroke(
 ) -> tuple[Floats, Floats]:
     """Mean and covariance of a place anywhere along a line of points (V, 2) latitude, longitude."""
     heights = np.full((len(points), 1), _assumed_height(sensor, origin))
-    plane = region.enu_from_geodetic(np.hstack([points, heights]))[:, :2]
+    plane = _plane(ecef_from_geodetic(np.hstack([points, heights])), region)
     a, b = plane[:-1], plane[1:]
     length = np.hypot(*(b - a).T)
     weight = length / length.sum() if length.sum() > 0 else np.full(len(a), 1.0 / len(a))

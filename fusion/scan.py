@@ -8,6 +8,7 @@ arguments.
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from fusion import existence, kalman
 from fusion.associate import assign
@@ -81,6 +82,8 @@ def fuse(
     """
     outcome = Outcome()
     sensor = sensors[scan.sensor]
+    # Silence is judged at the report's time, so the table depends on nothing but the reports.
+    remove(table, lost_at(table, scan.time, sensors, settings), outcome)
     predicted = _predict(table, scan, sensor, region, settings)
     free = scan.planar
     paired = np.zeros(len(predicted.rows), dtype=np.bool_)  # an own detection was fused
@@ -104,7 +107,7 @@ def fuse(
         paired |= pointed
         outcome.add(table.track_id[rows], UpdateReason.DETECTED)
     _charge_misses(table, scan, predicted, paired, sensors, settings, outcome)
-    _confirm(table, sensor, settings, outcome)
+    _confirm(table, scan, sensor, settings, outcome)
     _initiate(table, scan, free, predicted, paired, sensor, settings, outcome)
     _drop(table, settings, outcome)
     return outcome
@@ -140,6 +143,8 @@ def _within_reach(
     spread = np.sqrt(table.P[:, [0, 1], [0, 1]].max(axis=1))
     rate = np.sqrt(table.P[:, [2, 3], [2, 3]].max(axis=1))
     sigmas = np.sqrt(settings.gate)
+    if len(scan.delta):  # detections of another moment than the report's
+        dt = dt + np.abs(scan.delta).max()
     noise = np.sqrt(settings.acceleration_density * dt**3 / 3.0)
     slack = 1.5 * (sigmas * (spread + rate * dt + noise) + np.minimum(speed, MAX_SPEED_MPS) * dt)
     chosen = np.zeros(len(table), dtype=np.bool_)
@@ -173,8 +178,10 @@ def _pairs(
 ) -> tuple[Array, Array, Floats, Floats]:
     """Gated pairs (row in `predicted`, item), gain over staying apart, and existence score."""
     items = np.flatnonzero(scan.planar)
-    largest = _largest_variance(predicted.P) + _largest_variance(scan.R[items]).max()
     lag = np.abs(scan.delta[items]).max()
+    rates = predicted.P[:, [2, 3], [2, 3]].max(axis=1)
+    largest = _largest_variance(predicted.P) + _largest_variance(scan.R[items]).max()
+    largest = largest + lag * lag * rates
     speed = np.hypot(predicted.x[:, 2], predicted.x[:, 3])
     reach = np.sqrt(settings.gate * largest) + speed * lag
     named = np.isin(table.identity[predicted.rows], scan.identity[items]) & (
@@ -185,9 +192,8 @@ def _pairs(
     item = items[column]
     R = scan.R[item]
     delta = scan.delta[item]
-    velocity_variance = predicted.P[row][:, [2, 3], [2, 3]].max(axis=1)
-    S = predicted.P[row][:, :2, :2] + R
-    S[:, [0, 1], [0, 1]] += (delta * delta * velocity_variance)[:, None]
+    S = predicted.P[:, :2, :2][row] + R
+    S[:, [0, 1], [0, 1]] += (delta * delta * rates[row])[:, None]
     inverse, determinant = kalman.invert2(S)
     innovation = scan.z[item] - predicted.x[row, :2] - delta[:, None] * predicted.x[row, 2:]
     d2 = np.einsum("pi,pij,pj->p", innovation, inverse, innovation)
@@ -209,8 +215,9 @@ def _pairs(
     score = existence.hit(chance, d2, np.log(determinant), predicted.density)
     score = score + rate_score[keep]
     score = score + _class_score(table.classes[predicted.rows[row]], scan.classes[item], sensor)
-    gain = score - existence.miss(predicted.pd[row], settings.gate_probability)
     # A detection that names the track belongs to it wherever it lies within the identity gate.
+    score = np.where(matched[keep], np.maximum(score, 0.0), score)
+    gain = score - existence.miss(predicted.pd[row], settings.gate_probability)
     return row, item, np.where(matched[keep], np.maximum(gain, 1e-6), gain), score
 
 
@@ -304,6 +311,7 @@ def _update(
             x[doppler], P[doppler], innovation, H, scan.range_rate_variance[items[doppler]]
         )
     table.x[rows], table.P[rows] = x, P
+    predicted.x[picked], predicted.P[picked] = x, P  # for what the report says besides
     _update_heights(table, scan, rows, items, settings)
     table.time[rows] = scan.time
     table.llr[rows] = np.minimum(table.llr[rows] + score, settings.cap_llr)
@@ -429,8 +437,11 @@ def _charge_misses(
     outcome.add(table.track_id[rows], UpdateReason.MISSED)
 
 
-def _confirm(table: TrackTable, sensor: Sensor, settings: Settings, outcome: Outcome) -> None:
-    needed = 1 if sensor.cooperative else settings.confirm_hits
+def _confirm(
+    table: TrackTable, scan: Scan, sensor: Sensor, settings: Settings, outcome: Outcome
+) -> None:
+    spoke = (table.sensors[:, 0] == scan.sensor) & (table.heard[:, 0] == scan.time)
+    needed = np.where(spoke & sensor.cooperative, 1, settings.confirm_hits)
     ready = (
         (table.status == Status.TENTATIVE)
         & (table.llr >= settings.confirm_llr)
@@ -453,10 +464,11 @@ def _initiate(
 ) -> None:
     """Start tentative tracks from detections that no track wanted."""
     items = np.flatnonzero(free)
+    items = items[_first_of_name(table, scan, items, predicted.rows[paired])]
     if not len(items):
         return
     if sensor.extent_m > 0.0:
-        items = items[_apart(table, scan, items, predicted, paired, sensor.extent_m)]
+        items = items[_apart(table, scan.z[items], predicted, paired, sensor.extent_m)]
     if not len(items):
         return
     count = len(items)
@@ -504,32 +516,100 @@ def _initiate(
     table.append(fresh)
 
 
+def _first_of_name(table: TrackTable, scan: Scan, items: Array, rows: Array) -> Bools:
+    """Which items bear no identity, or one that neither rows heard now nor an item before bear.
+
+    A mover that says its name several times in a report is still one.
+    """
+    fresh = np.ones(len(items), dtype=np.bool_)
+    kind = scan.identity_kind[items]
+    if not (kind != IdentityKind.NONE).any():
+        return fresh
+    heard = set(zip(table.identity_kind[rows].tolist(), table.identity[rows].tolist(), strict=True))
+    names = zip(kind.tolist(), scan.identity[items].tolist(), strict=True)
+    for index, name in enumerate(names):
+        if name[0] != IdentityKind.NONE:
+            fresh[index] = name not in heard
+            heard.add(name)
+    return fresh
+
+
 def _apart(
-    table: TrackTable,
-    scan: Scan,
-    items: Array,
-    predicted: _Predicted,
-    paired: Bools,
-    extent_m: float,
-) -> Array:
-    """Which items lie farther than the extent from targets that this report has shown already."""
+    table: TrackTable, z: Floats, predicted: _Predicted, paired: Bools, extent_m: float
+) -> Bools:
+    """Which places (k, 2) lie farther than the extent from targets that the report has shown."""
     rows = predicted.rows
     known = (table.status[rows] != Status.TENTATIVE) | paired
-    places = list(table.x[rows[known], :2])
-    kept = []
-    for index, item in enumerate(items):
-        away = np.array(places).reshape(-1, 2) - scan.z[item]
-        if len(away) and float((away * away).sum(axis=1).min()) < extent_m * extent_m:
-            continue
-        kept.append(index)
-        places.append(scan.z[item])
-    return np.array(kept, dtype=np.int64)
+    apart = np.ones(len(z), dtype=np.bool_)
+    if known.any():
+        distance, _ = cKDTree(predicted.x[known, :2]).query(z)
+        apart = distance >= extent_m
+    # Places kept lie an extent apart, so each cell of that size holds few of them.
+    cells: dict[tuple[int, int], list[tuple[float, float]]] = {}
+    columns = np.floor(z / extent_m).astype(np.int64).tolist()
+    points = z.tolist()
+    for index in np.flatnonzero(apart).tolist():
+        (east, north), (column, row) = points[index], columns[index]
+        near = (
+            place
+            for a in (column - 1, column, column + 1)
+            for b in (row - 1, row, row + 1)
+            for place in cells.get((a, b), ())
+        )
+        if any((e - east) ** 2 + (n - north) ** 2 < extent_m * extent_m for e, n in near):
+            apart[index] = False
+        else:
+            cells.setdefault((column, row), []).append((east, north))
+    return apart
 
 
 def _drop(table: TrackTable, settings: Settings, outcome: Outcome) -> None:
     tentative = table.status == Status.TENTATIVE
     limit = np.where(tentative, settings.tentative_drop_llr, settings.drop_llr)
     remove(table, table.llr < limit, outcome)
+
+
+def periods(table: TrackTable, sensors: Sensors) -> tuple[Floats, Floats]:
+    """Shortest and longest period (T,), s, of the sensors that contributed to each track."""
+    period = np.array([sensor.period_s for sensor in sensors] + [np.nan])
+    of_each = period[np.where(table.sensors < 0, len(period) - 1, table.sensors)]
+    return (
+        np.where(np.isnan(of_each), np.inf, of_each).min(axis=1),
+        np.where(np.isnan(of_each), 0.0, of_each).max(axis=1),
+    )
+
+
+def lost_after(table: TrackTable, sensors: Sensors, settings: Settings) -> Floats:
+    """Seconds (T,) of silence after which each track is lost."""
+    _, longest = periods(table, sensors)
+    return np.where(
+        table.status == Status.TENTATIVE,
+        np.maximum(settings.confirm_hits * longest, settings.tentative_lost_s),
+        np.maximum(settings.lost_periods * longest, settings.least_lost_s),
+    )
+
+
+def lost_at(table: TrackTable, now_ns: int, sensors: Sensors, settings: Settings) -> Bools:
+    """Which tracks were silent for too long, or are no longer known to be anywhere (T,)."""
+    silent = (now_ns - table.heard[:, 0]) * NANO
+    lost = np.zeros(len(table), dtype=np.bool_)
+    doubtful = np.flatnonzero(silent > min(settings.tentative_lost_s, settings.least_lost_s))
+    if not len(doubtful):
+        return lost
+    rows = table.take(doubtful)
+    dt = silent[doubtful]
+    spread = (
+        rows.P[:, [0, 1], [0, 1]]
+        + 2.0 * dt[:, None] * rows.P[:, [0, 1], [2, 3]]
+        + (dt * dt)[:, None] * rows.P[:, [2, 3], [2, 3]]
+    ).max(axis=1)
+    lost[doubtful] = dt > lost_after(rows, sensors, settings)
+    lost[doubtful] |= (
+        (rows.status != Status.TENTATIVE)
+        & (dt > settings.least_lost_s)
+        & (spread > settings.lost_sigma_m**2)
+    )
+    return lost
 
 
 def remove(table: TrackTable, mask: Bools, outcome: Outcome) -> None:
@@ -545,12 +625,11 @@ def remove(table: TrackTable, mask: Bools, outcome: Outcome) -> None:
 def track_ids(scan: Scan, items: Array) -> Int64s:
     """Ids (k,) > 0 that depend only on the detections that initiate the tracks.
 
-    Offset, ordinal and item are packed and mixed by the finaliser of SplitMix64 (Steele, Lea,
-    Flood 2014, doi:10.1145/2660193.2660195), a bijection of 64 bits of which 63 are kept: two
-    tracks share an id with probability 2^-63 while an input has fewer than 2^10 reports of 2^14
-    detections.
+    Offset and item are packed and mixed by the finaliser of SplitMix64 (Steele, Lea, Flood 2014,
+    doi:10.1145/2660193.2660195), a bijection of 64 bits of which 63 are kept: two tracks share an
+    id with probability 2^-63 while an input has fewer than 2^24 detections.
     """
-    packed = (scan.offset << 24) + (scan.ordinal << 14)
+    packed = scan.offset << 24
     value = np.uint64(packed & 0xFFFFFFFFFFFFFFFF) + items.astype(np.uint64)
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

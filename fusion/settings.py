@@ -112,6 +112,9 @@ LEAST_CLUTTER_DENSITY_M2 = 1e-9
 NEW_TARGET_SPREAD_M = 1.0
 """Least standard deviation of a measurement, m: no sensor and no survey is better at long range."""
 
+LOWEST_M = 1_000.0
+"""How deep below the ellipsoid anything may lie, m: the Dead Sea's shore is at -430."""
+
 MAX_SPEED_MPS = 400.0
 """Fastest mover looked for when candidates are picked, m/s (jet aircraft below Mach 1.2)."""
 
