@@ -15,7 +15,7 @@ setup: $(STAMP) ## make .venv with everything that demo, test and check need
 $(STAMP): pyproject.toml uv.lock
 	@test -n "$(PYTHON)" || { echo "Vedette needs Python 3.11 or newer, and found none on PATH."; exit 1; }
 	@echo "Preparing .venv with $(PYTHON) (a minute the first time) ..."
-	@test -x $(BIN)/python && $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	@test -x $(BIN)/python && $(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 		|| $(PYTHON) -m venv --clear .venv \
 		|| { echo "$(PYTHON) cannot make environments (on Debian: the package python3-venv)."; exit 1; }
 	@$(BIN)/python -m pip install -q --disable-pip-version-check uv==0.13.9 \

@@ -8,9 +8,9 @@ from model.arrays import Array, Floats
 DENSE_PAIRS = 20_000
 """Below so many pairs, all are tried: cheaper than building a grid."""
 
-MAX_PAIRS = 2_000_000
+MAX_PAIRS = 1_000_000
 """Above so many pairs within reach, each target keeps its nearest points only: memory is bounded
-(about 1 GB), and in such a crowd nobody can tell who is who."""
+(below 1 GB), and in such a crowd nobody can tell who is who."""
 
 NEAREST = 8
 """So many."""

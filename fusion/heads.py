@@ -11,7 +11,7 @@ import numpy as np
 
 from fusion import kalman
 from fusion.existence import probability
-from fusion.scan import class_probability
+from fusion.scan import class_probability, lost_after, periods
 from fusion.settings import NANO, Settings
 from fusion.table import TrackTable
 from model.arrays import Array, Floats, Int64s
@@ -25,13 +25,16 @@ from model.tracks import MAX_SENSORS, SCHEMA, Status, TrackUpdates
 LETTERS = b"ABCDEFGHJKLMNPQRSTUVWXYZ"
 """First letters of spoken numbers; I and O are left out, they sound and look like 1 and 0."""
 
+NUMBERS = len(LETTERS) * 10_000
+"""How many spoken numbers there are."""
+
 _UPPER = np.triu_indices(6)
 _PLACE = [0, 1, 3, 4]  # east, north and their rates among (E, N, U, vE, vN, vU)
 
 
 def spoken_number(serial: int) -> bytes:
     """A letter and four digits; the same comes again after 240,000 tracks."""
-    serial %= len(LETTERS) * 10_000
+    serial %= NUMBERS
     return b"%c%04d" % (LETTERS[serial // 10_000], serial % 10_000)
 
 
@@ -53,42 +56,30 @@ class Heads:
         self._row: dict[int, int] = {}
         self._last = TrackUpdates.empty()
         self._basis = np.zeros((0, 6))  # what decides whether anything changed: x, P, time
+        self._closed = np.zeros(0, dtype=np.int64)  # newest report when it was closed, ns
 
     def publish(
-        self,
-        table: TrackTable,
-        ids: Int64s,
-        reasons: Array,
-        valid_ns: int,
-        sensors: Sensors,
-        *,
-        always: bool,
+        self, rows_of: TrackTable, status: Array, reasons: Array, valid_ns: int, sensors: Sensors
     ) -> TrackUpdates:
-        """Updates that are due for some rows of a table.
+        """Updates that are due for some tracks.
 
         Parameters
         ----------
-        table
-            Rows as they are now, all of tracks that were confirmed at some time.
-        ids, reasons
-            (k,) tracks to look at, each once, and why.
+        rows_of
+            Rows of the table to look at, all of confirmed tracks; a copy that may be changed.
+        status, reasons
+            (k,) `Status` to show, and why.
         valid_ns
             Time that the updates shall be about.
         sensors
-            For the periods after which a track coasts.
-        always
-            Publish even where nothing changed by much (deletions).
+            For the periods after which a track is lost.
 
         Returns
         -------
         TrackUpdates
             Without `known_offset`, `n` and `known`, which the caller fills in.
         """
-        place = {int(track): row for row, track in enumerate(table.track_id)}
-        rows = np.array([place[int(track)] for track in ids], dtype=np.int64)
-        rows_of = table.take(rows)
-        status = status_at(rows_of, valid_ns, sensors, self.settings)
-        slots = np.array([self._row.get(int(track), -1) for track in ids], dtype=np.int64)
+        slots = np.array([self._row.get(t, -1) for t in rows_of.track_id.tolist()], dtype=np.int64)
         chance = probability(rows_of.llr)
         basis = np.column_stack([rows_of.x, rows_of.P[:, 0, 0], rows_of.time.astype(np.float64)])
         due = slots < 0
@@ -98,8 +89,6 @@ class Heads:
                 np.abs(known.existence[slots] - chance) >= self.settings.publish_existence
             )
             due |= (self._basis[slots] != basis).any(axis=1)
-        if always:
-            due[:] = True
         if not due.any():
             return TrackUpdates.empty()
         rows_of.keep(due)
@@ -110,9 +99,8 @@ class Heads:
 
     def _note(self, updates: TrackUpdates, slots: Int64s, basis: Floats) -> None:
         fresh = np.flatnonzero(slots < 0)
-        for index in fresh:
-            updates.number[index] = spoken_number(self.serial)
-            self.serial += 1
+        if len(fresh):
+            updates.number[fresh] = self._numbers(len(fresh))
         old = np.flatnonzero(slots >= 0)
         if len(old):
             updates.number[old] = self._last.number[slots[old]]
@@ -126,36 +114,65 @@ class Heads:
             slots[fresh] = base + np.arange(len(fresh))
             self._last = TrackUpdates.concat([self._last, TrackUpdates.empty(len(fresh))])
             self._basis = np.concatenate([self._basis, np.zeros((len(fresh), 6))])
+            self._closed = np.concatenate([self._closed, np.zeros(len(fresh), dtype=np.int64)])
         for name in SCHEMA:
             getattr(self._last, name)[slots] = getattr(updates, name)
         self._basis[slots] = basis
+
+    def _numbers(self, count: int) -> list[bytes]:
+        """The next spoken numbers; from the second lap on, those in use are passed over."""
+        taken = set()
+        if self.serial + count > NUMBERS:
+            taken = set(self._last.number[self._last.status != Status.DELETED].tolist())
+        numbers: list[bytes] = []
+        while len(numbers) < count:
+            number = spoken_number(self.serial)
+            self.serial += 1
+            if number not in taken or len(taken) >= NUMBERS:
+                numbers.append(number)
+        return numbers
 
     def alive(self) -> Int64s:
         """Ids of tracks last published as not deleted."""
         ids: Int64s = self._last.track_id[self._last.status != Status.DELETED]
         return ids
 
-    def published(self, ids: Array) -> Array:
-        """(k,) bool: which tracks were ever published."""
-        return np.array([int(track) in self._row for track in ids], dtype=np.bool_)
+    def close(self, ids: Int64s, reasons: Array, newest_ns: int) -> TrackUpdates:
+        """Close tracks that are no longer shown, with the state published last.
 
-    def retract(self, ids: Int64s, reason: int) -> TrackUpdates:
-        """Close tracks that no longer exist, with the state published last."""
-        slots = np.array([self._row[int(track)] for track in ids], dtype=np.int64)
+        Parameters
+        ----------
+        ids, reasons
+            (k,) tracks, all alive, and why.
+        newest_ns
+            Time of the newest report fused.
+        """
+        slots = np.array([self._row[track] for track in ids.tolist()], dtype=np.int64)
+        self._closed[slots] = newest_ns
         updates = self._last.take(slots)
         updates.status[:] = Status.DELETED
-        updates.reason[:] = reason
+        updates.reason[:] = reasons
         updates.revision[:] += 1
         updates.existence[:] = 0.0
         for name in ("status", "reason", "revision", "existence"):
             getattr(self._last, name)[slots] = getattr(updates, name)
         return updates
 
-    def forget(self, before_ns: int) -> None:
-        """Let go of tracks deleted before a time that late reports can still reach."""
-        gone = (self._last.status == Status.DELETED) & (self._last.valid < before_ns)
+    def forget(self, before_ns: int, present: Int64s) -> None:
+        """Let go of closed tracks that nothing can bring back.
+
+        Parameters
+        ----------
+        before_ns
+            Time of the oldest report that may still come.
+        present
+            Ids of tracks that the table holds, shown or not.
+        """
+        gone = (self._last.status == Status.DELETED) & (self._closed < before_ns)
         if int(gone.sum()) * 4 < len(gone) + 64:
             return
+        gone &= ~np.isin(self._last.track_id, present)
+        self._closed = self._closed[~gone]
         self._last = self._last.take(~gone)
         self._basis = self._basis[~gone]
         self._row = {int(track): row for row, track in enumerate(self._last.track_id)}
@@ -166,6 +183,7 @@ class Heads:
             "serial": self.serial,
             "last": {name: array.copy() for name, array in self._last.columns().items()},
             "basis": self._basis.copy(),
+            "closed": self._closed.copy(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -173,37 +191,18 @@ class Heads:
         self.serial = state["serial"]
         self._last = TrackUpdates(**{name: np.array(a) for name, a in state["last"].items()})
         self._basis = np.array(state["basis"])
+        self._closed = np.array(state["closed"])
         self._row = {int(track): row for row, track in enumerate(self._last.track_id)}
-
-
-def periods(table: TrackTable, sensors: Sensors) -> tuple[Floats, Floats]:
-    """Shortest and longest period (T,), s, of the sensors that contributed to each track."""
-    period = np.array([sensor.period_s for sensor in sensors] + [np.nan])
-    of_each = period[np.where(table.sensors < 0, len(period) - 1, table.sensors)]
-    return (
-        np.where(np.isnan(of_each), np.inf, of_each).min(axis=1),
-        np.where(np.isnan(of_each), 0.0, of_each).max(axis=1),
-    )
 
 
 def status_at(table: TrackTable, now_ns: int, sensors: Sensors, settings: Settings) -> Array:
     """(T,) uint8: the table's status, with confirmed tracks that were not heard coasting."""
     shortest, _ = periods(table, sensors)
-    silent = (now_ns - table.heard.max(axis=1, initial=0)) * NANO
+    silent = (now_ns - table.heard[:, 0]) * NANO
     coasting = (table.status == Status.CONFIRMED) & (
         silent > np.maximum(settings.coast_periods * shortest, settings.least_coast_s)
     )
     return np.where(coasting, np.uint8(Status.COASTING), table.status)
-
-
-def lost_after(table: TrackTable, sensors: Sensors, settings: Settings) -> Floats:
-    """Seconds (T,) of silence after which each track is lost."""
-    _, longest = periods(table, sensors)
-    return np.where(
-        table.status == Status.TENTATIVE,
-        np.maximum(settings.confirm_hits * longest, settings.tentative_lost_s),
-        np.maximum(settings.lost_periods * longest, settings.least_lost_s),
-    )
 
 
 def describe(
@@ -263,5 +262,5 @@ def describe(
     updates.sensors[:] = table.sensors[:, :MAX_SENSORS]
     updates.mode[:] = table.mode
     silence = (lost_after(table, sensors, settings) * NS_PER_S).astype(np.int64)
-    updates.stale[:] = table.heard.max(axis=1, initial=0) + silence
+    updates.stale[:] = table.heard[:, 0] + silence
     return updates

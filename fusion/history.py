@@ -8,18 +8,25 @@ Where checkpoints stand decides how much has to be fused again, never what comes
 """
 
 from bisect import bisect_right, insort
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from fusion.measure import Scan
 from fusion.scan import Outcome
 from fusion.settings import Settings
 from fusion.table import TrackTable
+from model.arrays import Array
 from model.detections import Detections
 from model.time import NS_PER_S
 
 Key = tuple[int, int]
 """Time a report is about (ns), and its place in the order of arrival."""
+
+
+SAVED_CHECKPOINTS = 8
+"""Checkpoints in a snapshot, about: the others come again as reports are fused again."""
 
 
 @dataclass(slots=True)
@@ -138,8 +145,9 @@ class History:
     def _trim(self) -> None:
         """Let go of what no late report can reach any more."""
         self.floor = max(self.floor, (self.newest_ns - self.window_ns, -1))
-        if len(self.items) > self.settings.max_history:
-            self.floor = max(self.floor, self.items[-self.settings.max_history].key)
+        within = len(self.items) - bisect_right(self.items, self.floor, key=lambda item: item.key)
+        if within > self.settings.max_history:
+            self.floor = self.items[-self.settings.max_history].key
         begin = 0
         while begin + 1 < len(self.checkpoints) and self.checkpoints[begin + 1][0] <= self.floor:
             begin += 1
@@ -149,9 +157,46 @@ class History:
         base = self.checkpoints[0][0]
         del self.items[: bisect_right(self.items, base, key=lambda other: other.key)]
 
+    def few(self) -> list[tuple[Key, TrackTable]]:
+        """A few of the checkpoints, the first among them: enough to go on from."""
+        step = max(1, len(self.checkpoints) // SAVED_CHECKPOINTS)
+        return self.checkpoints[::step]
+
     @property
     def span_s(self) -> float:
         """Seconds of history kept."""
         if not self.items:
             return 0.0
         return (self.newest_ns - self.items[0].key[0]) / NS_PER_S
+
+
+def reports_of(items: Sequence[Item]) -> Detections:
+    """The reports of some items in their order, with the vertices that they need and no others."""
+    batches: dict[int, tuple[Detections, list[int]]] = {}
+    for place, item in enumerate(items):
+        batches.setdefault(id(item.batch), (item.batch, []))[1].append(place)
+    parts, places = [], []
+    for batch, members in batches.values():
+        parts.append(_compact(batch.take_reports([items[place].row for place in members])))
+        places.extend(members)
+    # Each batch's reports stand together; bring them into the items' order.
+    return _compact(Detections.concat(parts).take_reports(np.argsort(places, kind="stable")))
+
+
+def _compact(reports: Detections) -> Detections:
+    """The same with only the vertices that are spoken of, in the order of those who speak."""
+    if not len(reports.vertices):
+        return reports
+    names = ("looked_vertices", "line_vertices")
+    spans = np.concatenate([getattr(reports, name) for name in names]).astype(np.int64)
+    count = spans[:, 1] - spans[:, 0]
+    start = np.cumsum(count) - count
+    within = np.arange(int(count.sum())) - np.repeat(start, count)
+    fresh: Array = np.stack([start, start + count], axis=1).astype(np.int32)
+    fresh[count == 0] = 0
+    edge = len(reports.looked_vertices)
+    return reports.replace(
+        vertices=reports.vertices[np.repeat(spans[:, 0], count) + within],
+        looked_vertices=fresh[:edge],
+        line_vertices=fresh[edge:],
+    )

@@ -243,7 +243,7 @@ def _rate_distance(
 ) -> tuple[Floats, Floats]:
     """Squared normalised difference in range rate (p,), and what else it adds to the score."""
     sight = scan.sight[item]
-    own = predicted.P[row][:, 2:, 2:]
+    own = predicted.P[:, 2:, 2:][row]
     variance = np.einsum("pi,pij,pj->p", sight, own, sight) + scan.range_rate_variance[item]
     difference = scan.range_rate[item] - (sight * predicted.x[row, 2:]).sum(axis=1)
     distance = difference * difference / variance
@@ -546,7 +546,7 @@ def _apart(
         apart = distance >= extent_m
     # Places kept lie an extent apart, so each cell of that size holds few of them.
     cells: dict[tuple[int, int], list[tuple[float, float]]] = {}
-    columns = np.floor(z / extent_m).astype(np.int64).tolist()
+    columns = np.floor(z / max(extent_m, 1e-3)).astype(np.int64).tolist()
     points = z.tolist()
     for index in np.flatnonzero(apart).tolist():
         (east, north), (column, row) = points[index], columns[index]

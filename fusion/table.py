@@ -14,6 +14,7 @@ import numpy as np
 
 from model.arrays import Array, Column
 from model.detections import IDENTITY_BYTES, NAN
+from model.frames import Region
 from model.taxonomy import N_CLASSES
 from model.tracks import MAX_SENSORS, Status
 
@@ -101,3 +102,30 @@ class TrackTable:
         for name in SCHEMA:
             setattr(table, name, np.array(columns[name]))
         return table
+
+
+def carry_over(table: TrackTable, old: Region, new: Region) -> None:
+    """Carry tracks over from one region's plane into another's, in place; those outside go.
+
+    Parameters
+    ----------
+    table
+        In the plane of `old`.
+    old, new
+        The regions.
+    """
+    east, north = table.x[:, 0], table.x[:, 1]
+    height = np.where(np.isnan(table.h[:, 0]), 0.0, table.h[:, 0])
+    up = old.up_of_height(east, north, height)
+    enu = new.enu_from_ecef(old.ecef_from_enu(np.stack([east, north, up], axis=1)))
+    table.x[:, :2] = enu[:, :2]
+    inside = (enu * enu).sum(axis=1) <= new.radius_m**2 + height**2
+    table.keep(inside)
+    if not len(table):
+        return
+    turn = (new.rotation @ old.rotation.T)[:2, :2]
+    turn = turn / np.sqrt(np.abs(np.linalg.det(turn)))
+    both = np.zeros((4, 4))
+    both[:2, :2] = both[2:, 2:] = turn
+    table.x[:, 2:] = table.x[:, 2:] @ turn.T
+    table.P[:] = both @ table.P @ both.T

@@ -9,18 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from fusion.heads import Heads, describe, lost_after, status_at
-from fusion.history import History, Item
+from fusion.heads import Heads, describe, status_at
+from fusion.history import History, Item, reports_of
 from fusion.measure import Scan, scan_of
-from fusion.scan import Outcome, fuse, remove
-from fusion.settings import NANO, Settings
-from fusion.table import TrackTable
+from fusion.scan import Outcome, fuse, lost_at, remove
+from fusion.settings import Settings
+from fusion.table import TrackTable, carry_over
 from model.arrays import Array, Floats
 from model.detections import DetectionKind, Detections
 from model.frames import Region
 from model.sensors import Sensors
 from model.time import NS_PER_S
 from model.tracks import Status, TrackUpdates, UpdateReason
+
+NOT_TOUCHED = 255
+"""In place of an `UpdateReason`."""
 
 
 @dataclass(slots=True)
@@ -56,7 +59,7 @@ class Tracker:
     region
         Where to fuse; None: about the first place that a report names.
     late_window_s
-        How far behind the newest report a late one is still fused.
+        How far behind the newest report a late one is still fused, besides the latency of sensors.
     settings
         Constants.
     """
@@ -75,8 +78,8 @@ class Tracker:
         self.counters = Counters()
         self.now_ns = -(1 << 62)
         self._table = TrackTable()
-        self._window_ns = round(late_window_s * NS_PER_S)
-        self._history = History(self._window_ns, self.settings)
+        self._late_window_s = late_window_s
+        self._history = History(_window_ns(late_window_s, sensors), self.settings)
         self._history.start(self._table)
         self._heads = Heads(region or Region(0.0, 0.0), self.settings)
 
@@ -95,14 +98,12 @@ class Tracker:
         """
         starts = detections.starts()
         parts: list[TrackUpdates] = []
-        offset, ordinal, n = -1, 0, 0
+        offset, first, n = -1, 0, 0
         for row in range(detections.n_reports):
-            if int(detections.offset[row]) == offset:
-                ordinal += 1
-            else:
-                offset, ordinal, n = int(detections.offset[row]), 0, 0
             rows = slice(int(starts[row]), int(starts[row + 1]))
-            part = self._report(detections, row, rows, ordinal)
+            if int(detections.offset[row]) != offset:
+                offset, first, n = int(detections.offset[row]), rows.start, 0
+            part = self._report(detections, row, rows, rows.start - first)
             if len(part):
                 part.known_offset[:] = offset
                 part.known[:] = detections.received[row]
@@ -124,7 +125,7 @@ class Tracker:
         if not len(self._table):
             self.now_ns = max(self.now_ns, time_ns)
             return TrackUpdates.empty()
-        updates = self._advance(time_ns)
+        updates = self._say({}, [], max(time_ns, self._history.newest_ns), now_ns=time_ns)
         updates.known_offset[:] = offset
         updates.known[:] = time_ns
         updates.n[:] = np.arange(len(updates))
@@ -140,33 +141,63 @@ class Tracker:
         """
         if self.region is None:
             return TrackUpdates.empty()
-        shown = self._table.take(self._table.status != Status.TENTATIVE)
+        lost = lost_at(self._table, time_ns, self.sensors, self.settings)
+        shown = self._table.take((self._table.status != Status.TENTATIVE) & ~lost)
         status = status_at(shown, time_ns, self.sensors, self.settings)
         return describe(shown, status, time_ns, self.region, self.sensors, self.settings)
 
     def census(self) -> dict[str, int]:
         """Number of tracks by status."""
-        status = status_at(self._table, self.now_ns, self.sensors, self.settings)
+        here = ~lost_at(self._table, self.now_ns, self.sensors, self.settings)
+        status = status_at(self._table, self.now_ns, self.sensors, self.settings)[here]
         return {kind.name.lower(): int((status == kind).sum()) for kind in Status if kind < 3}
 
-    def reconfigure(self, sensors: Sensors) -> None:
+    def reconfigure(
+        self,
+        sensors: Sensors,
+        region: Region | None = None,
+        *,
+        late_window_s: float | None = None,
+    ) -> None:
         """Take over a changed sensors table; indices already given keep their meaning.
 
         Late reports from before the change are not fused over it.
-        """
-        self.sensors = sensors
-        self._history.start(self._table)
-        self._history.checkpoints[0] = ((self._history.newest_ns, -1), self._table.copy())
 
-    def _report(self, detections: Detections, row: int, rows: slice, ordinal: int) -> TrackUpdates:
+        Parameters
+        ----------
+        sensors
+            The old ones at their indices, new ones behind.
+        region
+            Where to fuse from now on: tracks are carried over into its plane, those outside it
+            are closed with the next input. None: as before.
+        late_window_s
+            As in the constructor; None: as before.
+        """
+        # What silence has closed stays closed, whatever periods the sensors have now.
+        remove(
+            self._table,
+            lost_at(self._table, self.now_ns, self.sensors, self.settings),
+            Outcome(),
+        )
+        if region is not None and region != self.region:
+            if self.region is not None:
+                carry_over(self._table, self.region, region)
+            self.region = self._heads.region = region
+        self.sensors = sensors
+        if late_window_s is not None:
+            self._late_window_s = late_window_s
+        self._history.window_ns = _window_ns(self._late_window_s, sensors)
+        self._history.start(self._table)
+
+    def _report(self, detections: Detections, row: int, rows: slice, first: int) -> TrackUpdates:
         if self.region is None:
-            self.region = _first_region(detections, row, rows)
+            self.region = _first_region(detections, row, rows, self.sensors)
             if self.region is None:
                 self.counters.refused += rows.stop - rows.start
                 return TrackUpdates.empty()
             self._heads.region = self.region
         sensor = self.sensors[int(detections.sensor[row])]
-        scan = self._within(scan_of(detections, row, rows, ordinal, sensor, self.region))
+        scan = self._within(scan_of(detections, row, rows, first, sensor, self.region))
         before = self._history.late
         table, outcomes, rolled_back = self._history.insert(
             self._table, scan, detections, row, self._fuse
@@ -201,93 +232,42 @@ class Tracker:
             touched.update(outcome.touched)
             deleted.extend(outcome.deleted)
         if rolled_back:
-            touched = dict.fromkeys(touched, int(UpdateReason.CORRECTED))
-        valid_ns = max(self._history.newest_ns, scan.time)
-        return self._say(touched, deleted, valid_ns, rolled_back=rolled_back, now_ns=scan.reported)
-
-    def _advance(self, time_ns: int) -> TrackUpdates:
-        return self._say({}, [], time_ns, rolled_back=False, now_ns=time_ns)
+            # What was fused before may be undone of tracks that nothing touches now: compare all.
+            touched = dict.fromkeys(self._table.track_id.tolist(), int(UpdateReason.CORRECTED))
+        return self._say(touched, deleted, self._history.newest_ns, now_ns=scan.reported)
 
     def _say(
-        self,
-        touched: dict[int, int],
-        deleted: list[int],
-        valid_ns: int,
-        *,
-        rolled_back: bool,
-        now_ns: int,
+        self, touched: dict[int, int], deleted: list[int], valid_ns: int, *, now_ns: int
     ) -> TrackUpdates:
-        """Sweep, then publish what differs from what was said last."""
+        """Publish what differs from what was said last; then that is what is shown."""
         self.now_ns = max(self.now_ns, now_ns)
-        table = self._table
-        swept = Outcome()
-        self._sweep(swept)
-        deleted.extend(swept.deleted)
-        silent = status_at(table, self.now_ns, self.sensors, self.settings) == Status.COASTING
-        for track in table.track_id[silent].tolist():
+        table, heads = self._table, self._heads
+        lost = lost_at(table, self.now_ns, self.sensors, self.settings)
+        shown = (table.status != Status.TENTATIVE) & ~lost
+        status = status_at(table, self.now_ns, self.sensors, self.settings)
+        for track in table.track_id[shown & (status == Status.COASTING)].tolist():
             touched.setdefault(track, int(UpdateReason.COASTED))
-        shown = table.track_id[table.status != Status.TENTATIVE]
-        ids = shown[np.isin(shown, np.fromiter(touched, np.int64, len(touched)))]
+        why = np.array([touched.get(t, NOT_TOUCHED) for t in table.track_id.tolist()], np.uint8)
+        rows = np.flatnonzero(shown & (why != NOT_TOUCHED))
         parts = []
-        if len(ids):
-            reasons = np.array([touched[track] for track in ids.tolist()], dtype=np.uint8)
+        if len(rows):
             parts.append(
-                self._heads.publish(
-                    table,
-                    ids,
-                    reasons,
-                    valid_ns,
-                    self.sensors,
-                    always=False,
-                )
+                heads.publish(table.take(rows), status[rows], why[rows], valid_ns, self.sensors)
             )
-        parts.extend(self._closing(deleted, table.track_id, rolled_back=rolled_back))
-        self._heads.forget(self.now_ns - 2 * self._window_ns)
+        alive = heads.alive()
+        if len(alive) != int(shown.sum()):
+            gone = alive[~np.isin(alive, table.track_id[shown])]
+            silent = np.isin(gone, table.track_id[lost])
+            silent |= np.isin(gone, np.array(deleted, dtype=np.int64))
+            reasons = np.where(silent, UpdateReason.LOST, UpdateReason.RETRACTED)
+            parts.append(heads.close(gone, reasons, self._history.newest_ns))
+        heads.forget(self._history.floor[0], table.track_id)
         return TrackUpdates.concat(parts)
-
-    def _closing(
-        self, deleted: list[int], present: Array, *, rolled_back: bool
-    ) -> list[TrackUpdates]:
-        """Last words on tracks that were published and are gone."""
-        if not deleted and not rolled_back:
-            return []
-        alive = self._heads.alive()
-        parts = []
-        lost = np.unique(np.array(deleted, dtype=np.int64))
-        lost = lost[np.isin(lost, alive) & ~np.isin(lost, present)]
-        if len(lost):
-            parts.append(self._heads.retract(lost, UpdateReason.LOST))
-        if rolled_back:
-            never = alive[~np.isin(alive, present) & ~np.isin(alive, lost)]
-            if len(never):
-                parts.append(self._heads.retract(never, UpdateReason.RETRACTED))
-        return parts
-
-    def _sweep(self, outcome: Outcome) -> None:
-        """Drop tracks that were silent for too long, or whose place is no longer known."""
-        table = self._table
-        if not len(table):
-            return
-        silent = (self.now_ns - table.heard.max(axis=1)) * NANO
-        dt = np.maximum(silent, 0.0)
-        spread = (
-            table.P[:, [0, 1], [0, 1]]
-            + 2.0 * dt[:, None] * table.P[:, [0, 1], [2, 3]]
-            + (dt * dt)[:, None] * table.P[:, [2, 3], [2, 3]]
-        ).max(axis=1)
-        settled = table.status != Status.TENTATIVE
-        lost = silent > lost_after(table, self.sensors, self.settings)
-        lost |= (
-            settled
-            & (silent > self.settings.least_lost_s)
-            & (spread > self.settings.lost_sigma_m**2)
-        )
-        remove(table, lost, outcome)
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that decides later outputs, as plain data and arrays."""
-        items = self._history.items
-        batches = [item.batch.take_reports([item.row]) for item in items]
+        history = self._history
+        items = history.items
         region = self.region
         return {
             "region": None
@@ -300,15 +280,14 @@ class Tracker:
                 name: getattr(self.counters, name) for name in Counters.__dataclass_fields__
             },
             "history": {
-                "arrivals": self._history.arrivals,
-                "newest": self._history.newest_ns,
-                "late": self._history.late,
+                "arrivals": history.arrivals,
+                "newest": history.newest_ns,
+                "floor": list(history.floor),
+                "late": history.late,
                 "keys": np.array([item.key for item in items], dtype=np.int64).reshape(-1, 2),
-                "ordinals": np.array([item.scan.ordinal for item in items], dtype=np.int64),
-                "reports": Detections.concat(batches).columns(),
-                "checkpoints": [
-                    [list(key), table.export()] for key, table in self._history.checkpoints
-                ],
+                "firsts": np.array([item.scan.first for item in items], dtype=np.int64),
+                "reports": reports_of(items).columns(),
+                "checkpoints": [[list(key), table.export()] for key, table in history.few()],
             },
         }
 
@@ -322,9 +301,10 @@ class Tracker:
         self._heads.restore(state["heads"])
         self.counters = Counters(**state["counters"])
         saved = state["history"]
-        history = History(self._window_ns, self.settings)
+        history = History(_window_ns(self._late_window_s, self.sensors), self.settings)
         history.arrivals = saved["arrivals"]
         history.newest_ns = saved["newest"]
+        history.floor = (saved["floor"][0], saved["floor"][1])
         history.late = saved["late"]
         history.checkpoints = [
             ((key[0], key[1]), TrackTable.restore(columns)) for key, columns in saved["checkpoints"]
@@ -335,8 +315,8 @@ class Tracker:
             assert self.region is not None  # noqa: S101 - reports were fused, so it was known
             rows = slice(int(starts[row]), int(starts[row + 1]))
             sensor = self.sensors[int(reports.sensor[row])]
-            ordinal = int(saved["ordinals"][row])
-            scan = scan_of(reports, row, rows, ordinal, sensor, self.region)
+            first = int(saved["firsts"][row])
+            scan = scan_of(reports, row, rows, first, sensor, self.region)
             counted = self.counters.refused
             scan = self._within(scan)
             self.counters.refused = counted
@@ -345,11 +325,21 @@ class Tracker:
         self._history = history
 
 
-def _first_region(detections: Detections, row: int, rows: slice) -> Region | None:
-    """A plane about the first place that a report names: its origin, or a detection."""
-    places: list[Floats] = [detections.origin[row]]
-    placed = detections.kind[rows] != DetectionKind.LINE
-    places.extend(detections.position[rows][placed])
+def _window_ns(late_window_s: float, sensors: Sensors) -> int:
+    """How old a report may be that is on time but for its sensor's latency, ns."""
+    lags = [0, *(sensor.latency_ns for sensor in sensors)]
+    return round(late_window_s * NS_PER_S) + max(lags) - min(lags)
+
+
+def _first_region(detections: Detections, row: int, rows: slice, sensors: Sensors) -> Region | None:
+    """A plane about the first place known: the report's origin, its sensor's, or a detection."""
+    stand = sensors[int(detections.sensor[row])].position
+    places: list[Floats] = [detections.origin[row], np.array(stand or [np.nan])]
+    places.extend(detections.position[rows])
+    places.extend(
+        detections.vertices[start]
+        for start, _ in detections.line_vertices[rows][detections.kind[rows] == DetectionKind.LINE]
+    )
     for place in places:
         if not np.isnan(place[0]):
             return Region(float(place[0]), float(place[1]))
