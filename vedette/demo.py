@@ -116,7 +116,7 @@ class DemoNode:
     def stop_sensors(self) -> None:
         """No more reports from here on."""
         while self._players:
-            self._players.pop().terminate(2.0)
+            self._players.pop().terminate(1.0)
 
     def stop_node(self) -> None:
         """Let the node drain, store and end."""

@@ -125,7 +125,7 @@ class NodeSource:
                 "database_lag_s": _lag_s(storing, now_ns),
                 "database_lag_records": _lag_records(storing, tail.end),
                 "database": {
-                    "name": self._database,
+                    "name": storing.server or self._database,
                     "connected": storing.connected,
                     "lacks": list(storing.lacks),
                     "reason": storing.reason,

@@ -64,6 +64,8 @@ class StoringStatus:
         Inputs whose outputs were no longer in the log when they were to be stored.
     reason
         Why the database is away; empty: it is not.
+    server
+        Which database it is, with its version; empty: never reached.
     lacks
         What the database cannot do.
     """
@@ -78,6 +80,7 @@ class StoringStatus:
     missing: int = 0
     away_ns: int = 0
     reason: str = ""
+    server: str = ""
     lacks: tuple[str, ...] = ()
 
 
@@ -171,6 +174,8 @@ class Storing:
             through=position.through,
             away_ns=0,
             reason="",
+            server=f"PostgreSQL {capabilities.postgres}"
+            + (f", TimescaleDB {capabilities.timescale}" if capabilities.timescale else ""),
             lacks=capabilities.lacks,
         )
         log.info("storing cursor=%d through=%d", cursor, position.through)

@@ -19,7 +19,7 @@ from vedette.demo import DemoNode
 START_S = 60.0
 """Longest time that a start may take, s: a first start of PostgreSQL on a busy machine."""
 
-DRAIN_S = 1.5
+DRAIN_S = 0.8
 """Longest time that the core gets to fuse what was sent before the end, s."""
 
 REFRESH_S = 0.5
@@ -59,13 +59,13 @@ def run(args: argparse.Namespace) -> int:
     with ExitStack() as stack:
         console.print("Starting PostgreSQL and the broker ...")
         node = stack.enter_context(DemoNode("north", "border", args.seed, demo.page_port()))
-        if stopping.is_set():
-            return 130
+        pause(0.0)
         nodes = {node.name: node}
         for one in nodes.values():
             one.start()
         for one in nodes.values():
             demo.wait_until_up(one, began + START_S, time.monotonic, pause)
+            pause(0.0)
             console.print(f"Node {one.name}: [bold]{one.url}[/]  (Ctrl-C ends it)")
         statuses = _watch(nodes, stopping, args, console)
         ended = time.monotonic()
