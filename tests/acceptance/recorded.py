@@ -52,6 +52,13 @@ class RecordedNode(NodeUnderTest):
             log=self.folder / "replay.log",
         )
 
+    def is_back(self, process: str, old_pid: int) -> bool:
+        """Whether a process that was killed runs again, and the core is the one that reports."""
+        core = self.status().get("core", {})
+        return bool(
+            self.pid(process) != old_pid and core.get("pid") == self.pid("core") and self.up()
+        )
+
     def settle(self, messages: int) -> dict[str, Any]:
         """Wait until so many messages are fused and stored; returns ingest's counters."""
 

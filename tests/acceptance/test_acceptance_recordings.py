@@ -97,7 +97,7 @@ def test_replayed_harbour_gives_the_updates_that_the_journal_gives(start, test_d
         pid = until(lambda: node.pid(process), what=node.lines)  # noqa: B023 - called at once
         time.sleep(rng.uniform(0.2, 1.2))  # the moment is the random part of the test
         os.kill(pid, signal.SIGKILL)
-        until(lambda: node.pid(process) != pid and node.up(), what=node.lines)  # noqa: B023
+        until(lambda: node.is_back(process, pid), what=node.lines)  # noqa: B023 - called at once
     assert replay.wait(120) == 0, replay.log_tail()
     until(lambda: payloads(node.folder / "data" / "journal").total() >= lines, 60.0)
     node.settle(0)
