@@ -9,6 +9,7 @@
 `fusion.kalman`         constant-velocity prediction and updates in batches
 `fusion.associate`      gate, clusters, global nearest neighbour
 `fusion.existence`      what hits and misses say about a track being real
+`fusion.silence`        when a track coasts, when it is lost
 `fusion.heads`          what was published, and what must be said next
 `fusion.settings`       every constant, with its unit and its source
 ======================  ==========================================================

@@ -16,7 +16,6 @@ from scipy.sparse.csgraph import connected_components
 
 from model.arrays import Array, Floats
 
-
 LARGEST = 1_000_000
 """Tracks times detections of the largest component solved exactly: half a second and 16 MB. In a
 larger one the best pair is taken first, then the best of what is left."""

@@ -63,9 +63,10 @@ def pairs_within(points: Floats, reach: Floats, targets: Floats) -> tuple[Array,
 def _nearest(points: Floats, reach: Floats, targets: Floats) -> tuple[Array, Array]:
     """For each target the points nearest to it that reach it, `MAX_PAIRS` in all."""
     most = int(np.clip(MAX_PAIRS // len(targets), 1, min(NEAREST, len(points))))
-    distance, i = cKDTree(points).query(targets, k=np.arange(1, most + 1))
+    # Asked for as a list of ranks, the answer has a row for each target even if one is wanted.
+    answer = cKDTree(points).query(targets, k=np.arange(1, most + 1))
+    distance, i = np.ravel(answer[0]), np.ravel(answer[1])
     j = np.repeat(np.arange(len(targets)), most)
-    i, distance = i.ravel(), distance.ravel()
     near = distance <= reach[i]
     i, j = i[near], j[near]
     order = np.lexsort((j, i))

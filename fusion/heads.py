@@ -11,8 +11,9 @@ import numpy as np
 
 from fusion import kalman
 from fusion.existence import probability
-from fusion.scan import class_probability, lost_after, periods
+from fusion.scan import class_probability
 from fusion.settings import NANO, Settings
+from fusion.silence import lost_after
 from fusion.table import TrackTable
 from model.arrays import Array, Floats, Int64s
 from model.detections import IdentityKind
@@ -193,16 +194,6 @@ class Heads:
         self._basis = np.array(state["basis"])
         self._closed = np.array(state["closed"])
         self._row = {int(track): row for row, track in enumerate(self._last.track_id)}
-
-
-def status_at(table: TrackTable, now_ns: int, sensors: Sensors, settings: Settings) -> Array:
-    """(T,) uint8: the table's status, with confirmed tracks that were not heard coasting."""
-    shortest, _ = periods(table, sensors)
-    silent = (now_ns - table.heard[:, 0]) * NANO
-    coasting = (table.status == Status.CONFIRMED) & (
-        silent > np.maximum(settings.coast_periods * shortest, settings.least_coast_s)
-    )
-    return np.where(coasting, np.uint8(Status.COASTING), table.status)
 
 
 def describe(

@@ -15,6 +15,7 @@ from fusion.associate import assign
 from fusion.gate import pairs_within
 from fusion.measure import Scan
 from fusion.settings import CLASS_CONFLICT, MAX_SPEED_MPS, NANO, RATE_SPAN_MPS, Settings
+from fusion.silence import lost_at
 from fusion.table import TrackTable
 from model.arrays import Array, Bools, Floats, Int64s
 from model.coverage import pd
@@ -543,7 +544,7 @@ def _apart(
     apart = np.ones(len(z), dtype=np.bool_)
     if known.any():
         distance, _ = cKDTree(predicted.x[known, :2]).query(z)
-        apart = distance >= extent_m
+        apart = np.asarray(distance) >= extent_m
     # Places kept lie an extent apart, so each cell of that size holds few of them.
     cells: dict[tuple[int, int], list[tuple[float, float]]] = {}
     columns = np.floor(z / max(extent_m, 1e-3)).astype(np.int64).tolist()
@@ -567,49 +568,6 @@ def _drop(table: TrackTable, settings: Settings, outcome: Outcome) -> None:
     tentative = table.status == Status.TENTATIVE
     limit = np.where(tentative, settings.tentative_drop_llr, settings.drop_llr)
     remove(table, table.llr < limit, outcome)
-
-
-def periods(table: TrackTable, sensors: Sensors) -> tuple[Floats, Floats]:
-    """Shortest and longest period (T,), s, of the sensors that contributed to each track."""
-    period = np.array([sensor.period_s for sensor in sensors] + [np.nan])
-    of_each = period[np.where(table.sensors < 0, len(period) - 1, table.sensors)]
-    return (
-        np.where(np.isnan(of_each), np.inf, of_each).min(axis=1),
-        np.where(np.isnan(of_each), 0.0, of_each).max(axis=1),
-    )
-
-
-def lost_after(table: TrackTable, sensors: Sensors, settings: Settings) -> Floats:
-    """Seconds (T,) of silence after which each track is lost."""
-    _, longest = periods(table, sensors)
-    return np.where(
-        table.status == Status.TENTATIVE,
-        np.maximum(settings.confirm_hits * longest, settings.tentative_lost_s),
-        np.maximum(settings.lost_periods * longest, settings.least_lost_s),
-    )
-
-
-def lost_at(table: TrackTable, now_ns: int, sensors: Sensors, settings: Settings) -> Bools:
-    """Which tracks were silent for too long, or are no longer known to be anywhere (T,)."""
-    silent = (now_ns - table.heard[:, 0]) * NANO
-    lost = np.zeros(len(table), dtype=np.bool_)
-    doubtful = np.flatnonzero(silent > min(settings.tentative_lost_s, settings.least_lost_s))
-    if not len(doubtful):
-        return lost
-    rows = table.take(doubtful)
-    dt = silent[doubtful]
-    spread = (
-        rows.P[:, [0, 1], [0, 1]]
-        + 2.0 * dt[:, None] * rows.P[:, [0, 1], [2, 3]]
-        + (dt * dt)[:, None] * rows.P[:, [2, 3], [2, 3]]
-    ).max(axis=1)
-    lost[doubtful] = dt > lost_after(rows, sensors, settings)
-    lost[doubtful] |= (
-        (rows.status != Status.TENTATIVE)
-        & (dt > settings.least_lost_s)
-        & (spread > settings.lost_sigma_m**2)
-    )
-    return lost
 
 
 def remove(table: TrackTable, mask: Bools, outcome: Outcome) -> None:

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from fusion.heads import Heads, describe, status_at
+from fusion.heads import Heads, describe
 from fusion.history import History, Item, reports_of
 from fusion.measure import Scan, scan_of
-from fusion.scan import Outcome, fuse, lost_at, remove
+from fusion.scan import Outcome, fuse, remove
 from fusion.settings import Settings
+from fusion.silence import lost_at, status_at
 from fusion.table import TrackTable, carry_over
-from model.arrays import Array, Floats
+from model.arrays import Floats
 from model.detections import DetectionKind, Detections
 from model.frames import Region
 from model.sensors import Sensors

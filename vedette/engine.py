@@ -154,7 +154,8 @@ class Engine:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over what `snapshot` gave."""
-        self._config = None
+        self._config, self._payload = None, b""
+        self._ingest = self._tracker = None
         if state["payload"]:
             self._apply(state["payload"], order=state["sensors"])
             ingest, tracker = self._parts()
@@ -178,16 +179,22 @@ class Engine:
             # A sensor taken out of the site keeps its index, and is deaf from then on.
             known = [by_id.get(name, Sensor(id=name, adapter="")) for name in order]
         sensors = _merged(known, config.sensors)
-        self._payload = payload
-        before, self._config = self._config, replace(config, sensors=sensors)
-        if self._ingest is None or self._tracker is None or before is None:
-            self._ingest = Ingest(config.node, config.mode, sensors, self._adapters, limits)
+        before = self._config
+        if before is None or (before.node, before.mode) != (config.node, config.mode):
+            # Other topics; what was seen before stays seen.
+            ingest = Ingest(config.node, config.mode, sensors, self._adapters, limits)
+            if self._ingest is not None:
+                ingest.restore(self._ingest.snapshot())
             for offset, reason in self._shed.items():
-                self._ingest.shed(offset, reason)
+                ingest.shed(offset, reason)
+            self._ingest = ingest
+        else:
+            self._parts()[0].reconfigure(sensors, limits)
+        if self._tracker is None:
             self._tracker = Tracker(sensors, config.region, late_window_s=config.late_window_s)
-            return
-        self._ingest.reconfigure(sensors)
-        self._tracker.reconfigure(sensors)
+        else:
+            self._tracker.reconfigure(sensors, config.region, late_window_s=config.late_window_s)
+        self._payload, self._config = payload, replace(config, sensors=sensors)
 
 
 def _merged(known: Sequence[Sensor], wanted: Sensors) -> Sensors:

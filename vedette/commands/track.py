@@ -18,7 +18,7 @@ from journal.reader import LogReader
 from model.errors import InputFileError, Quarantined
 from model.ports import OutputBatch
 from model.records import Kind, Record
-from model.time import ns_from_iso, ns_from_seconds
+from model.time import MAX_TIME_NS, ns_from_iso, ns_from_seconds
 from vedette.engine import Engine
 from vedette.lines import picture, update_lines
 
@@ -206,9 +206,14 @@ def _head(line: bytes) -> tuple[str, int]:
     """Sensor and time of a line; what cannot be read is left for the decoder to refuse."""
     try:
         head = msgspec.json.decode(line, type=_Head)
-        time: Any = head.time
-        if head.time_ns is not None:
-            return head.sensor, head.time_ns
-        return head.sensor, ns_from_iso(time) if isinstance(time, str) else ns_from_seconds(time)
-    except (msgspec.MsgspecError, ValueError, TypeError):
+    except (msgspec.MsgspecError, ValueError):
         return "unreadable", 0
+    time: Any = head.time
+    try:
+        if head.time_ns is not None:
+            time_ns = head.time_ns
+        else:
+            time_ns = ns_from_iso(time) if isinstance(time, str) else ns_from_seconds(time)
+    except (ValueError, TypeError):
+        time_ns = 0
+    return head.sensor, time_ns if 0 <= time_ns <= MAX_TIME_NS else 0
