@@ -3,13 +3,18 @@
 ======================  ==========================================================
 `fusion.tracker`        `Tracker`: step, tick, picture, snapshot, restore
 `fusion.history`        late reports: go back, insert, go forward again
-`fusion.scan`           one report against the table: predict ... confirm / delete
 `fusion.measure`        detections of any kind -> measurements in the region's plane
-`fusion.table`          the tracks, struct-of-arrays
-`fusion.kalman`         constant-velocity prediction and updates in batches
-`fusion.associate`      gate, clusters, global nearest neighbour
-`fusion.existence`      what hits and misses say about a track being real
+`fusion.scan`           one report against the table, step by step:
+`fusion.reach`          ... which tracks it can say anything about, predicted to its time
+`fusion.pairs`          ... which detection could belong to which track (`fusion.gate`)
+`fusion.associate`      ... global nearest neighbour, exact in each cluster
+`fusion.update`         ... tracks take in what belongs to them (`fusion.kalman`)
+`fusion.existence`      ... what hits and misses say about a track being real
+`fusion.initiate`       ... new tentative tracks from what is left
+`fusion.outcome`        ... what the report did
+`fusion.classes`        what kind of mover
 `fusion.silence`        when a track coasts, when it is lost
+`fusion.table`          the tracks, struct-of-arrays
 `fusion.heads`          what was published, and what must be said next
 `fusion.settings`       every constant, with its unit and its source
 ======================  ==========================================================

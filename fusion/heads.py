@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from fusion import kalman
+from fusion.classes import class_probability
 from fusion.existence import probability
-from fusion.scan import class_probability
 from fusion.settings import NANO, Settings
 from fusion.silence import lost_after
 from fusion.table import TrackTable

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from fusion.measure import Scan
-from fusion.scan import Outcome
+from fusion.outcome import Outcome
 from fusion.settings import Settings
 from fusion.table import TrackTable
 from model.arrays import Array

@@ -12,7 +12,8 @@ import numpy as np
 from fusion.heads import Heads, describe
 from fusion.history import History, Item, reports_of
 from fusion.measure import Scan, scan_of
-from fusion.scan import Outcome, fuse, remove
+from fusion.outcome import Outcome, remove
+from fusion.scan import fuse
 from fusion.settings import Settings
 from fusion.silence import lost_at, status_at
 from fusion.table import TrackTable, carry_over

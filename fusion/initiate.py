@@ -1,0 +1,144 @@
+"""New tentative tracks from detections that no track wanted."""
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from fusion import kalman
+from fusion.classes import class_likelihood
+from fusion.measure import Scan
+from fusion.outcome import Outcome
+from fusion.reach import Predicted
+from fusion.settings import Settings
+from fusion.table import TrackTable
+from fusion.update import update_heights
+from model.arrays import Array, Bools, Floats, Int64s
+from model.detections import IdentityKind
+from model.sensors import Sensor
+from model.tracks import Status, UpdateReason
+
+
+def initiate(
+    table: TrackTable,
+    scan: Scan,
+    free: Bools,
+    predicted: Predicted,
+    paired: Bools,
+    sensor: Sensor,
+    settings: Settings,
+    outcome: Outcome,
+) -> None:
+    """Start tentative tracks from detections that no track wanted."""
+    items = np.flatnonzero(free)
+    items = items[_first_of_name(table, scan, items, predicted.rows[paired])]
+    if not len(items):
+        return
+    if sensor.extent_m > 0.0:
+        items = items[_apart(table, scan.z[items], predicted, paired, sensor.extent_m)]
+    if not len(items):
+        return
+    count = len(items)
+    fresh = TrackTable(count)
+    fresh.track_id = track_ids(scan, scan.item[items])
+    fresh.time[:] = scan.time
+    fresh.mode[:] = scan.mode
+    fresh.x[:, :2] = scan.z[items]
+    fresh.P[:, :2, :2] = scan.R[items]
+    fresh.P[:, [2, 3], [2, 3]] = settings.initial_speed_mps**2
+    # A detection of another time than the report's is carried to it by an unknown velocity.
+    delta = scan.delta[items]
+    fresh.P[:, [0, 1], [0, 1]] += (delta * settings.initial_speed_mps)[:, None] ** 2
+    moving = ~np.isnan(scan.velocity[items, 0])
+    fresh.x[moving, 2:] = scan.velocity[items[moving], :2]
+    fresh.x[moving, :2] -= delta[moving, None] * fresh.x[moving, 2:]
+    fresh.P[np.flatnonzero(moving)[:, None], [2, 3], [2, 3]] = scan.velocity_variance[
+        items[moving], None
+    ]
+    doppler = np.flatnonzero(~np.isnan(scan.range_rate[items]) & ~moving)
+    if len(doppler):
+        H = np.zeros((len(doppler), 4))
+        H[:, 2:] = scan.sight[items[doppler]]
+        fresh.x[doppler], fresh.P[doppler] = kalman.update_scalar(
+            fresh.x[doppler],
+            fresh.P[doppler],
+            scan.range_rate[items[doppler]],
+            H,
+            scan.range_rate_variance[items[doppler]],
+        )
+    fresh.h_time[:] = scan.time
+    update_heights(fresh, scan, np.arange(count), items, settings)
+    fresh.hits[:] = 1
+    fresh.llr[:] = settings.confirm_llr if sensor.cooperative else settings.start_llr
+    fresh.sensors[:, 0] = scan.sensor
+    fresh.heard[:, 0] = scan.time
+    likelihood = class_likelihood(scan.classes[items], sensor)
+    fresh.classes[:] = likelihood - likelihood.max(axis=1, keepdims=True)
+    fresh.identity_kind[:] = scan.identity_kind[items]
+    fresh.identity[:] = scan.identity[items]
+    outcome.add(fresh.track_id, UpdateReason.DETECTED)
+    if sensor.cooperative:
+        fresh.status[:] = Status.CONFIRMED
+        outcome.add(fresh.track_id, UpdateReason.CONFIRMED)
+    table.append(fresh)
+
+
+def _first_of_name(table: TrackTable, scan: Scan, items: Array, rows: Array) -> Bools:
+    """Which items bear no identity, or one that neither rows heard now nor an item before bear.
+
+    A mover that says its name several times in a report is still one.
+    """
+    fresh = np.ones(len(items), dtype=np.bool_)
+    kind = scan.identity_kind[items]
+    if not (kind != IdentityKind.NONE).any():
+        return fresh
+    heard = set(zip(table.identity_kind[rows].tolist(), table.identity[rows].tolist(), strict=True))
+    names = zip(kind.tolist(), scan.identity[items].tolist(), strict=True)
+    for index, name in enumerate(names):
+        if name[0] != IdentityKind.NONE:
+            fresh[index] = name not in heard
+            heard.add(name)
+    return fresh
+
+
+def _apart(
+    table: TrackTable, z: Floats, predicted: Predicted, paired: Bools, extent_m: float
+) -> Bools:
+    """Which places (k, 2) lie farther than the extent from targets that the report has shown."""
+    rows = predicted.rows
+    known = (table.status[rows] != Status.TENTATIVE) | paired
+    apart = np.ones(len(z), dtype=np.bool_)
+    if known.any():
+        distance, _ = cKDTree(predicted.x[known, :2]).query(z)
+        apart = np.asarray(distance) >= extent_m
+    # Places kept lie an extent apart, so each cell of that size holds few of them.
+    cells: dict[tuple[int, int], list[tuple[float, float]]] = {}
+    columns = np.floor(z / max(extent_m, 1e-3)).astype(np.int64).tolist()
+    points = z.tolist()
+    for index in np.flatnonzero(apart).tolist():
+        (east, north), (column, row) = points[index], columns[index]
+        near = (
+            place
+            for a in (column - 1, column, column + 1)
+            for b in (row - 1, row, row + 1)
+            for place in cells.get((a, b), ())
+        )
+        if any((e - east) ** 2 + (n - north) ** 2 < extent_m * extent_m for e, n in near):
+            apart[index] = False
+        else:
+            cells.setdefault((column, row), []).append((east, north))
+    return apart
+
+
+def track_ids(scan: Scan, items: Array) -> Int64s:
+    """Ids (k,) > 0 that depend only on the detections that initiate the tracks.
+
+    Offset and item are packed and mixed by the finaliser of SplitMix64 (Steele, Lea, Flood 2014,
+    doi:10.1145/2660193.2660195), a bijection of 64 bits of which 63 are kept: two tracks share an
+    id with probability 2^-63 while an input has fewer than 2^24 detections.
+    """
+    packed = scan.offset << 24
+    value = np.uint64(packed & 0xFFFFFFFFFFFFFFFF) + items.astype(np.uint64)
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    value = value ^ (value >> np.uint64(31))
+    ids: Int64s = (value & np.uint64(0x7FFFFFFFFFFFFFFF)).astype(np.int64)
+    return np.maximum(ids, 1)
