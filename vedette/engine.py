@@ -14,11 +14,14 @@ from config import EngineConfig
 from fusion import Tracker
 from ingest.pipeline import Ingest, Limits
 from model.detections import Detections
-from model.errors import VedetteError
+from model.errors import SnapshotError, VedetteError
 from model.ports import Adapter, OutputBatch
 from model.records import Kind, Record
 from model.sensors import Sensor, Sensors
 from model.tracks import TrackUpdates
+
+SNAPSHOT_VERSION = 1
+"""Layout of what `Engine.snapshot` gives; changed with every change of what is in it."""
 
 
 class Engine:
@@ -145,6 +148,7 @@ class Engine:
     def snapshot(self) -> dict[str, Any]:
         """Everything that decides later outputs, as plain data and arrays."""
         return {
+            "version": SNAPSHOT_VERSION,
             "payload": self._payload,
             "next_offset": self.next_offset,
             "sensors": list(self.sensor_ids),
@@ -153,7 +157,17 @@ class Engine:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take over what `snapshot` gave."""
+        """Take over what `snapshot` gave.
+
+        Raises
+        ------
+        SnapshotError
+            Another version of the program saved it.
+        """
+        if state.get("version") != SNAPSHOT_VERSION:
+            raise SnapshotError(
+                f"snapshot of version {state.get('version')}, not {SNAPSHOT_VERSION}"
+            )
         self._config, self._payload = None, b""
         self._ingest = self._tracker = None
         if state["payload"]:

@@ -13,7 +13,7 @@ from itertools import islice, takewhile
 from config import EngineConfig, engine_config
 from journal.log import SegmentedLog
 from journal.snapshot import SnapshotStore
-from model.errors import JournalFull, VedetteError
+from model.errors import JournalFull, SnapshotError, VedetteError
 from model.ports import Adapter
 from model.records import Kind, Record
 from vedette.engine import Engine
@@ -117,7 +117,13 @@ def _start(
             f"{journal.directory}: begins at {journal.start}, behind the newest usable snapshot "
             f"({offset})"
         )
-    engine.restore(state)
+    try:
+        engine.restore(state)
+    except SnapshotError as error:
+        if journal.start > 0:
+            raise
+        log.warning("snapshot not used, the whole journal is run again: %s", error)
+        return 0
     return offset
 
 

@@ -17,7 +17,7 @@ from config.engine import engine_payload
 from config.schema import LimitsTable, RegionTable, SensorTable
 from fusion.history import _compact
 from model.detections import Detections, Mode
-from model.errors import Quarantined
+from model.errors import Quarantined, SnapshotError
 from model.ports import OutputBatch
 from model.records import Kind, Record
 from model.tracks import Status, TrackUpdates
@@ -289,3 +289,10 @@ def test_a_sensor_taken_out_keeps_its_index_and_is_deaf():
 )
 def test_a_line_with_a_time_that_is_none_keeps_its_sensor_and_moves_no_clock(text):
     assert _head(text) == ("a", 0)
+
+
+def test_a_snapshot_of_another_version_is_refused():
+    engine = Engine(engine_config, load_all())
+    state = engine.snapshot() | {"version": 0}
+    with pytest.raises(SnapshotError, match="version 0"):
+        engine.restore(state)
