@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,13 @@ class RecordedNode(NodeUnderTest):
             ],
             log=self.folder / "replay.log",
         )
+
+    def metrics(self) -> str:
+        """What the node tells Prometheus."""
+        url = next(line for line in reversed(self.lines().splitlines()) if " url=http" in line)
+        address = url.rsplit("url=", 1)[1] + "/metrics"
+        with urllib.request.urlopen(address, timeout=5.0) as answer:  # noqa: S310 - our own page
+            return str(answer.read().decode())
 
     def is_back(self, process: str, old_pid: int) -> bool:
         """Whether a process that was killed runs again, and the core is the one that reports."""
