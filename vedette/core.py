@@ -4,17 +4,14 @@ The main thread runs the engine (a decoder's time limit needs signals, which Pyt
 the main thread only); link, journal and ticks have threads of their own (`vedette.intake`).
 """
 
-import argparse
 import json
 import logging
 import os
-import signal
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,13 +20,12 @@ from adapters.registry import load_all
 from config import Site, engine_config, load_site
 from journal.log import SegmentedLog
 from journal.snapshot import SnapshotStore
-from model.errors import ConfigError, JournalError, Quarantined, Reason, VedetteError
+from model.errors import JournalError, Quarantined, Reason
 from model.ports import OutputBatch
 from model.records import Kind, Record
 from vedette.engine import Engine
+from vedette.entry import run_process
 from vedette.intake import Intake, shed_payload
-from vedette.local.process import watch_parent
-from vedette.logs import set_up
 from vedette.metrics import Metrics
 from vedette.outputs import OutputLog
 from vedette.recovery import CHUNK, chunks, recover, save
@@ -351,34 +347,7 @@ def _lacks(protocol: str) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the core of a site until SIGTERM or SIGINT; a second signal ends it at once."""
-    parser = argparse.ArgumentParser(prog="python -m vedette.core")
-    parser.add_argument("site", type=Path)
-    args = parser.parse_args(arguments)
-    set_up("core")
-    watch_parent()
-    try:
-        core = Core(load_site(args.site, load_all()))
-    except ConfigError as error:
-        for problem in error.problems:
-            log.error("%s", problem)  # noqa: TRY400 - each message says it all
-        return 2
-    except VedetteError as error:
-        log.error("cannot start: %s", error)  # noqa: TRY400 - the message says it all
-        return 1
-
-    def stop(number: int, _frame: object) -> None:
-        if core.stopping.is_set():
-            os._exit(128 + number)
-        core.stopping.set()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    try:
-        core.run()
-    except VedetteError as error:
-        log.error("ended: %s", error)  # noqa: TRY400 - the message says it all
-        return 1
-    return 0
+    return run_process("core", lambda site: Core(load_site(site, load_all())), arguments)
 
 
 if __name__ == "__main__":

@@ -4,16 +4,13 @@ Everything it knows it reads from the output log. Three threads: one follows the
 console, one stores into the database, one answers HTTP. None waits for another.
 """
 
-import argparse
 import json
 import logging
 import os
-import signal
 import sys
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
@@ -22,11 +19,10 @@ from config import Site, load_site
 from console.app import create_app
 from console.server import ServerThread
 from journal.reader import LogReader
-from model.errors import ConfigError, JournalError, VedetteError
+from model.errors import JournalError
 from model.tracks import TrackUpdates
 from storage.connection import place
-from vedette.local.process import watch_parent
-from vedette.logs import set_up
+from vedette.entry import run_process
 from vedette.storing import Storing, StoringStatus
 from vedette.tail import Tail
 
@@ -252,34 +248,7 @@ class Serve:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve a site until SIGTERM or SIGINT; a second signal ends it at once."""
-    parser = argparse.ArgumentParser(prog="python -m vedette.serving")
-    parser.add_argument("site", type=Path)
-    args = parser.parse_args(arguments)
-    set_up("serve")
-    watch_parent()
-    try:
-        serve = Serve(load_site(args.site))
-    except ConfigError as error:
-        for problem in error.problems:
-            log.error("%s", problem)  # noqa: TRY400 - each message says it all
-        return 2
-    except VedetteError as error:
-        log.error("cannot start: %s", error)  # noqa: TRY400 - the message says it all
-        return 1
-
-    def stop(number: int, _frame: object) -> None:
-        if serve.stopping.is_set():
-            os._exit(128 + number)
-        serve.stopping.set()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    try:
-        serve.run()
-    except (OSError, VedetteError) as error:
-        log.error("ended: %s", error)  # noqa: TRY400 - the message says it all
-        return 1
-    return 0
+    return run_process("serve", lambda site: Serve(load_site(site)), arguments)
 
 
 if __name__ == "__main__":
