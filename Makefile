@@ -10,7 +10,13 @@ STAMP := .venv/.ready
 help: ## say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
 
-setup: $(STAMP) ## make .venv with everything that demo, test and check need
+CONSOLE := console/static/vendor/LICENSES.txt
+
+setup: $(STAMP) ## make .venv and fetch what demo, test, check and the page need
+	@$(BIN)/python scripts/setup_console.py
+
+$(CONSOLE): $(STAMP) package-lock.json scripts/build_console.mjs
+	@$(BIN)/python scripts/setup_console.py
 
 $(STAMP): pyproject.toml uv.lock
 	@test -n "$(PYTHON)" || { echo "Vedette needs Python 3.11 or newer, and found none on PATH."; exit 1; }
@@ -25,6 +31,8 @@ $(STAMP): pyproject.toml uv.lock
 		     && $(BIN)/python -m pip install -q -e . --group dev; }
 	@touch $@
 
+demo test bench: | $(CONSOLE)
+
 demo: $(STAMP) ## one node, simulated sensors, live status and a page; Ctrl-C ends it
 	@$(BIN)/vedette demo
 
@@ -34,10 +42,12 @@ test: $(STAMP) ## all tests, against a real PostgreSQL and a real broker
 check: $(STAMP) ## ruff, mypy, import contracts
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@if [ -d node_modules/typescript ] && command -v node >/dev/null; then \
+		node node_modules/typescript/bin/tsc -p tsconfig.json; fi
 	@$(BIN)/lint-imports
 
 bench: $(STAMP) ## figures, as ratios side by side in one run
 	@$(BIN)/python -m benchmarks all
 
 clean: ## remove what setup and the tools made
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf node_modules console/static/vendor .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

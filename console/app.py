@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,19 +20,27 @@ from starlette.staticfiles import StaticFiles
 from console.broadcast import PERIOD_S, Broadcast
 from console.describe import OPENAPI
 from console.guard import JSON, Guard, error
-from console.plain import track_objects
-from console.source import PictureSource
+from console.plain import contribution_objects, track_objects
+from console.source import ForeignTracks, PictureSource, contributions_of, foreign_of
+from model.arrays import Array
 from model.time import iso_from_ns
-from model.tracks import Status
+from model.tracks import Status, TrackUpdates
 
 log = logging.getLogger(__name__)
 
 STATIC = Path(__file__).parent / "static"
+VENDOR = STATIC / "vendor"
+NO_VENDOR = "no base map: console/static/vendor is empty; `make setup` fetches it"
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 ALWAYS_ASK = {"Cache-Control": "no-cache"}
 """A page and its scripts from two versions must never meet: ask each time, 304 by ETag."""
 
 NEVER_KEEP = {"Cache-Control": "no-store"}
+
+LIVE = {value.name.lower(): value for value in Status if value is not Status.DELETED}
+ORIGINS = ("own", "foreign")
+MOST_DIGITS = 19
+"""Decimal digits of the largest int64."""
 
 T = TypeVar("T")
 
@@ -103,16 +111,39 @@ def create_app(
                 value.name.lower(): int(np.count_nonzero(tracks.status == value))
                 for value in (Status.CONFIRMED, Status.COASTING, Status.TENTATIVE)
             },
+            "foreign": _foreign_counts(_ask(lambda: foreign_of(source))),
             "feed": {"readers": broadcast.readers, "period_s": period_s},
+            "base_map": base_map_problem(),
             "status": _ask(source.status),
         }
         return JSON(body, headers=NEVER_KEEP)
 
     async def tracks(request: Request) -> Response:
-        wanted = _wanted_statuses(request)
-        heads, sensor_ids = _ask(source.tracks), _ask(source.sensor_ids)
-        chosen = heads.take(np.isin(heads.status, list(wanted)))
-        body = {"node": node, "time": now(), "tracks": track_objects(chosen, sensor_ids)}
+        wanted = _choice(request, "status", LIVE)
+        origins = _choice(request, "origin", ORIGINS)
+        rows: list[dict[str, Any]] = []
+        if "own" in origins:
+            heads, sensor_ids = _ask(source.tracks), _ask(source.sensor_ids)
+            chosen = heads.take(_with_status(heads, wanted))
+            rows += track_objects(chosen, sensor_ids, node)
+        if "foreign" in origins:
+            for one in _ask(lambda: foreign_of(source)):
+                part = one.take(_with_status(one.updates, wanted))
+                rows += track_objects(part.updates, (), node, part)
+        return JSON({"node": node, "time": now(), "tracks": rows}, headers=NEVER_KEEP)
+
+    async def track(request: Request) -> Response:
+        text = request.path_params["id"]
+        giver = _parameters(request, {"node"}).get("node", node)
+        if not text.isdecimal() or len(text) > MOST_DIGITS:
+            raise HTTPException(404, f"{text!r} is no track id")
+        heard = _ask(lambda: contributions_of(source, int(text))) if giver == node else {}
+        body = {
+            "node": node,
+            "time": now(),
+            "track": _one_track(source, node, giver, int(text)),
+            "contributions": contribution_objects(heard, clock()),
+        }
         return JSON(body, headers=NEVER_KEEP)
 
     async def openapi(_: Request) -> Response:
@@ -135,6 +166,7 @@ def create_app(
             Route("/metrics", metrics),
             Route("/api/status", status),
             Route("/api/tracks", tracks),
+            Route("/api/tracks/{id}", track),
             Route("/api/openapi.json", openapi),
             WebSocketRoute("/feed", broadcast.attend),
             Mount("/static", _Static(directory=STATIC)),
@@ -158,19 +190,62 @@ def _ask(question: Callable[[], T]) -> T:
         raise _SourceFailed(f"{type(cause).__name__}: {cause}") from cause
 
 
-def _wanted_statuses(request: Request) -> set[Status]:
-    """Statuses that `?status=` asks for; all but deleted without it."""
-    if unknown := set(request.query_params) - {"status"}:
-        raise HTTPException(400, f"unknown parameter {min(unknown)!r}; known: 'status'")
-    live = {value.name.lower(): value for value in Status if value is not Status.DELETED}
-    text = request.query_params.get("status")
+def base_map_problem() -> str:
+    """Why the page can draw no base map; empty: it can."""
+    return "" if (VENDOR / "LICENSES.txt").is_file() else NO_VENDOR
+
+
+def _foreign_counts(foreign: Sequence[ForeignTracks]) -> dict[str, int]:
+    """Confirmed and coasting tracks by giving node."""
+    counts: dict[str, int] = {}
+    for one in foreign:
+        shown = _with_status(one.updates, {"confirmed", "coasting"})
+        counts[one.giver.node] = counts.get(one.giver.node, 0) + int(np.count_nonzero(shown))
+    return counts
+
+
+def _with_status(tracks: TrackUpdates, names: set[str]) -> Array:
+    """Mask of the rows that have one of these statuses."""
+    return np.isin(tracks.status, [LIVE[name] for name in names])
+
+
+def _one_track(
+    source: PictureSource, node: str, giver: str, track_id: int
+) -> dict[str, Any] | None:
+    """One track as a plain object; None: there is none now."""
+    if giver == node:
+        heads = _ask(source.tracks)
+        rows = np.flatnonzero((heads.track_id == track_id) & _with_status(heads, set(LIVE)))[-1:]
+        found = track_objects(heads.take(rows), _ask(source.sensor_ids), node)
+        return found[0] if found else None
+    for one in _ask(lambda: foreign_of(source)):
+        if one.giver.node == giver:
+            mask = (one.updates.track_id == track_id) & _with_status(one.updates, set(LIVE))
+            part = one.take(np.flatnonzero(mask)[-1:])
+            if len(part.updates):
+                return track_objects(part.updates, (), node, part)[0]
+    return None
+
+
+def _parameters(request: Request, known: Iterable[str]) -> Mapping[str, str]:
+    """Query parameters, none of them unknown."""
+    known = sorted(known)
+    if unknown := set(request.query_params) - set(known):
+        names = ", ".join(repr(name) for name in known)
+        raise HTTPException(400, f"unknown parameter {min(unknown)!r}; known: {names}")
+    return request.query_params
+
+
+def _choice(request: Request, name: str, known: Iterable[str]) -> set[str]:
+    """Values that a parameter lists; all of them without it."""
+    text = _parameters(request, {"status", "origin"}).get(name)
     if text is None:
-        return set(live.values())
-    names = text.split(",")
-    for name in names:
-        if name not in live:
-            raise HTTPException(400, f"status: {name!r} is not one of {', '.join(live)}")
-    return {live[name] for name in names}
+        return set(known)
+    chosen = text.split(",")
+    for value in chosen:
+        if value not in known:
+            raise HTTPException(400, f"{name}: {value!r} is not one of {', '.join(known)}")
+    return set(chosen)
 
 
 def _own_metrics(broadcast: Broadcast) -> str:

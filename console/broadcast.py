@@ -17,7 +17,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from console.feed import ACK, SERVER_AT, encode
 from console.picture import Picture
-from console.source import PictureSource
+from console.source import PictureSource, foreign_of
 from model.time import MAX_TIME_NS
 
 log = logging.getLogger(__name__)
@@ -105,7 +105,7 @@ class Broadcast:
         try:
             tracks, sensor_ids = self._source.tracks(), self._source.sensor_ids()
             self._core_ns = core_time(self._source.status())
-            self._picture.update(tracks, sensor_ids)
+            self._picture.update(tracks, sensor_ids, foreign_of(self._source))
         except Exception:
             # The feed outlives a broken source: the page sees the times stand still and says so.
             self.failures += 1

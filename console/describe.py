@@ -37,13 +37,36 @@ def _answer(text: str, schema: str) -> dict[str, Any]:
     }
 
 
+def _listed(name: str, values: list[str]) -> dict[str, Any]:
+    """A query parameter that lists some of these values."""
+    return {
+        "name": name,
+        "in": "query",
+        "required": False,
+        "description": "only these, separated by commas",
+        "style": "form",
+        "explode": False,
+        "schema": {"type": "array", "items": {"type": "string", "enum": values}},
+    }
+
+
 _TEXT = {"type": "string"}
 _COUNT = {"type": "integer", "minimum": 0}
 _TIME = {"type": "string", "format": "date-time", "description": "ISO 8601, UTC, microseconds"}
 _FAILED = _answer("The picture source failed.", "Error")
 
+_GIVEN = _object(
+    {
+        "agreement": _TEXT,
+        "path": {"type": "array", "items": _TEXT, "description": "nodes passed, first to last"},
+        "sent": {"type": ["string", "null"], "format": "date-time"},
+        "received": {"type": ["string", "null"], "format": "date-time"},
+    }
+)
+
 _TRACK = _object(
     {
+        "node": {"type": "string", "description": "whose track it is"},
         "id": {"type": "string", "description": "int64 as decimal text"},
         "number": {"type": "string", "description": "spoken: a letter and four digits"},
         "status": {"type": "string", "enum": _names(Status, ("deleted",))},
@@ -86,7 +109,15 @@ _TRACK = _object(
         },
         "sensors": {"type": "array", "items": _TEXT, "description": "heard last, newest first"},
         "mode": {"type": "string", "enum": _names(Mode)},
+        "given": {
+            "oneOf": [{"type": "null"}, _GIVEN],
+            "description": "how a partner's track came here; null: an own track",
+        },
     }
+)
+
+_CONTRIBUTION = _object(
+    {"sensor": _TEXT, "time": _TIME, "age_s": {"type": "number", "description": "seconds"}}
 )
 
 _STATUS = _object(
@@ -96,6 +127,12 @@ _STATUS = _object(
         "ok": {"type": "boolean"},
         "reason": _TEXT,
         "tracks": _object(dict.fromkeys(("confirmed", "coasting", "tentative"), _COUNT)),
+        "foreign": {
+            "type": "object",
+            "additionalProperties": _COUNT,
+            "description": "confirmed and coasting tracks by giving node",
+        },
+        "base_map": {"type": "string", "description": "why there is none; empty: there is one"},
         "feed": _object({"readers": _COUNT, "period_s": {"type": "number"}}),
         "status": {
             "type": "object",
@@ -159,24 +196,41 @@ OPENAPI: dict[str, Any] = {
         },
         "/api/tracks": {
             "get": {
-                "summary": "Head of every track that is not deleted",
+                "summary": "Head of every track that is not deleted, own and foreign",
                 "parameters": [
-                    {
-                        "name": "status",
-                        "in": "query",
-                        "required": False,
-                        "description": "only these, separated by commas",
-                        "style": "form",
-                        "explode": False,
-                        "schema": {
-                            "type": "array",
-                            "items": {"type": "string", "enum": _names(Status, ("deleted",))},
-                        },
-                    }
+                    _listed("status", _names(Status, ("deleted",))),
+                    _listed("origin", ["own", "foreign"]),
                 ],
                 "responses": {
                     "200": _answer("Tracks", "Tracks"),
                     "400": _answer("A parameter is wrong.", "Error"),
+                    "503": _FAILED,
+                },
+            }
+        },
+        "/api/tracks/{id}": {
+            "get": {
+                "summary": "One track, and when each sensor last contributed to it",
+                "parameters": [
+                    {
+                        "name": "id",
+                        "in": "path",
+                        "required": True,
+                        "description": "int64 as decimal text",
+                        "schema": _TEXT,
+                    },
+                    {
+                        "name": "node",
+                        "in": "query",
+                        "required": False,
+                        "description": "node that gave the track; this node without it",
+                        "schema": _TEXT,
+                    },
+                ],
+                "responses": {
+                    "200": _answer("The track", "OneTrack"),
+                    "400": _answer("A parameter is wrong.", "Error"),
+                    "404": _answer("That is no track id.", "Error"),
                     "503": _FAILED,
                 },
             }
@@ -207,6 +261,21 @@ OPENAPI: dict[str, Any] = {
                 }
             ),
             "Track": _TRACK,
+            "OneTrack": _object(
+                {
+                    "node": _TEXT,
+                    "time": _TIME,
+                    "track": {
+                        "oneOf": [{"type": "null"}, {"$ref": "#/components/schemas/Track"}],
+                        "description": "null: there is no such track now",
+                    },
+                    "contributions": {
+                        "type": "array",
+                        "items": _CONTRIBUTION,
+                        "description": "newest first; empty: not told, or a foreign track",
+                    },
+                }
+            ),
             "Error": _object(
                 {
                     "error": _object(

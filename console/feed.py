@@ -10,19 +10,21 @@ Header
 offset  type    name            meaning
 ======  ======  ==============  =========================================================
 0       4 x u1  magic           ``VDTF``
-4       u2      version         1; another number means another layout
+4       u2      version         2; another number means another layout
 6       u2      kind            1 snapshot (forget all, then read), 2 delta
 8       u4      sequence        number of the picture; acknowledge it (below)
 12      u4      heads           H, rows of the table of heads
 16      u4      labels          L, rows of the table of labels
 20      u4      deleted         D, tracks that are gone
-24      u4      tentative       tentative tracks in the picture, which are never sent
+24      u4      tentative       own tentative tracks, which are never sent
 28      u4      text_bytes      bytes of UTF-8 JSON at the end, 0: none
 32      i8      server          the server's time, UTC ns
-40      i8      newest          newest valid time of any track, UTC ns; 0: no track yet
+40      i8      newest          newest valid time of any own track, UTC ns; 0: no track yet
 48      i8      core            when the core last gave a sign of life, UTC ns; 0: not known
 56      8 x u1  reserved        zero
 ======  ======  ==============  =========================================================
+
+A track is named by ``giver`` and ``track_id`` together: two nodes may number alike.
 
 Heads: a row for each confirmed or coasting track whose head changed
 --------------------------------------------------------------------
@@ -35,7 +37,10 @@ velocity         3 x f4   m/s east, north, up; NaN: never measured
 covariance       10 x f4  upper triangle by rows, of (E, N, vE, vN): m², m²/s, m²/s²
 existence        f4       probability that it is real
 life             f4       s from valid until it should no longer be shown as current; NaN: not given
+received         f4       s from valid until this node knew it; NaN: not known
+sent             f4       s from valid until its giver sent it; NaN: own, or not known
 revision         u4       updates of this track so far
+giver            u2       index into ``nodes`` of the text; 0: a track of this node
 status, reason   u1, u1   `model.tracks.Status`, `model.tracks.UpdateReason`
 ===============  =======  =====================================================================
 
@@ -45,7 +50,8 @@ Labels: a row for each such track of which one of these changed
 track_id             i8
 number               8 x u1   spoken number in ASCII, padded with zeros
 identity             24 x u1  what a cooperative mover says it is, UTF-8, padded with zeros
-sensors              8 x i2   indices into ``sensors`` of the text, rising; -1: none
+sensors              8 x i2   indices into ``sensors`` of the text, rising; -1: none (foreign: all)
+giver                u2       as in heads
 classification       u1       index into ``classes`` of the text
 class_probability    u1       percent
 affiliation          u1       `model.tracks.Affiliation`
@@ -53,11 +59,12 @@ identity_kind        u1       `model.detections.IdentityKind`
 mode                 u1       `model.detections.Mode`
 ===================  =======  ===================================================================
 
-Deleted: ``track_id`` i8 of each track that left the picture; also of one that came and went between
-two messages, so that the reader never had it.
+Deleted: ``track_id`` i8, then ``giver`` u2, of each track that left the picture; also of one that
+came and went between two messages, so that the reader never had it.
 
-Text: a JSON object ``{"node", "sensors": [id, ...], "classes": [label, ...]}``; in every snapshot,
-and in a delta when the sensors changed.
+Text: a JSON object ``{"node", "sensors": [id, ...], "classes": [label, ...], "nodes": [{"node",
+"agreement", "path": [node, ...]}, ...]}``; in every snapshot, and in a delta when one of them
+changed. ``nodes[0]`` is this node; the list only grows.
 
 A reader answers every message with 4 bytes, its ``sequence`` as u4. One message is under way to a
 reader at a time; what happens meanwhile is folded into the next, so a slow reader gets the newest
@@ -71,6 +78,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from console.source import Giver
 from model.arrays import Array, Int64s
 from model.detections import IDENTITY_BYTES
 from model.taxonomy import UNKNOWN
@@ -78,7 +86,7 @@ from model.time import NS_PER_US
 from model.tracks import MAX_SENSORS, TrackUpdates
 
 MAGIC = b"VDTF"
-VERSION = 1
+VERSION = 2
 ALIGN = 8
 """Bytes; JavaScript's typed arrays refuse to look at a buffer that is not aligned."""
 
@@ -120,7 +128,10 @@ HEAD = np.dtype(
         ("covariance", "<f4", (10,)),
         ("existence", "<f4"),
         ("life", "<f4"),
+        ("received", "<f4"),
+        ("sent", "<f4"),
         ("revision", "<u4"),
+        ("giver", "<u2"),
         ("status", "u1"),
         ("reason", "u1"),
     ]
@@ -131,6 +142,7 @@ LABEL = np.dtype(
         ("number", "u1", (8,)),
         ("identity", "u1", (IDENTITY_BYTES,)),
         ("sensors", "<i2", (MAX_SENSORS,)),
+        ("giver", "<u2"),
         ("classification", "u1"),
         ("class_probability", "u1"),
         ("affiliation", "u1"),
@@ -138,7 +150,10 @@ LABEL = np.dtype(
         ("mode", "u1"),
     ]
 )
-DELETED = np.dtype([("track_id", "<i8")])
+DELETED = np.dtype([("track_id", "<i8"), ("giver", "<u2")])
+
+OWN = 0
+"""The giver of this node's own tracks."""
 
 SERVER_AT = 32
 """Offset of the server's time, which is stamped on a message as it leaves."""
@@ -165,7 +180,7 @@ class FeedMessage:
     heads, labels
         Rows of dtype `HEAD` (H,) and `LABEL` (L,).
     deleted
-        (D,) int64 track ids.
+        Rows of dtype `DELETED` (D,).
     text
         UTF-8 JSON, or empty.
     """
@@ -178,12 +193,28 @@ class FeedMessage:
     core: int
     heads: Array
     labels: Array
-    deleted: Int64s
+    deleted: Array
     text: bytes = b""
 
 
-def head_rows(updates: TrackUpdates) -> Array:
-    """Heads (U,) of dtype `HEAD`, from track updates in SI and radians."""
+def head_rows(
+    updates: TrackUpdates,
+    giver: int = OWN,
+    received: Int64s | None = None,
+    sent: Int64s | None = None,
+) -> Array:
+    """Heads (U,) of dtype `HEAD`.
+
+    Parameters
+    ----------
+    updates
+        Track updates in SI and radians.
+    giver
+        Index of the node that gave them.
+    received, sent
+        (U,) int64 UTC ns when this node knew each and when its giver sent it, 0: not known;
+        None: `known` of the updates, and not sent by anybody.
+    """
     rows = np.zeros(len(updates), HEAD)
     rows["track_id"] = updates.track_id
     rows["valid"] = updates.valid // NS_PER_US / US_PER_MS  # exact in a double, unlike * 1e-6
@@ -197,14 +228,25 @@ def head_rows(updates: TrackUpdates) -> Array:
     rows["covariance"] = updates.covariance[:, HORIZONTAL]
     rows["existence"] = updates.existence
     rows["life"] = np.where(updates.stale > 0, (updates.stale - updates.valid) * 1e-9, np.nan)
+    rows["received"] = _since(updates.valid, updates.known if received is None else received)
+    rows["sent"] = np.nan if sent is None else _since(updates.valid, sent)
     rows["revision"] = updates.revision
+    rows["giver"] = giver
     rows["status"] = updates.status
     rows["reason"] = updates.reason
     return rows
 
 
-def label_rows(updates: TrackUpdates) -> Array:
-    """Labels (U,) of dtype `LABEL`, from track updates."""
+def _since(valid: Int64s, times: Int64s) -> Array:
+    """Seconds from `valid` to `times`; NaN where a time is not known."""
+    return np.where(times > 0, (times - valid) * 1e-9, np.nan)
+
+
+def label_rows(updates: TrackUpdates, giver: int = OWN) -> Array:
+    """Labels (U,) of dtype `LABEL`, from track updates that `giver` gave.
+
+    Sensor indices of a foreign track mean nothing here: it names none.
+    """
     count = len(updates)
     rows = np.zeros(count, LABEL)
     rows["track_id"] = updates.track_id
@@ -215,7 +257,8 @@ def label_rows(updates: TrackUpdates) -> Array:
     # rising and without the order of hearing, so that a label changes only when the set does
     absent = np.iinfo(np.int32).max
     sensors = np.sort(np.where(updates.sensors < 0, absent, updates.sensors), axis=1)
-    rows["sensors"] = np.where(sensors == absent, -1, sensors)
+    rows["sensors"] = np.where((sensors == absent) | (giver != OWN), -1, sensors)
+    rows["giver"] = giver
     best = updates.classes.argmax(axis=1) if count else np.zeros(0, np.int64)
     probability = updates.classes[np.arange(count), best]
     rows["classification"] = np.where(probability > 0, best, UNKNOWN)
@@ -226,9 +269,24 @@ def label_rows(updates: TrackUpdates) -> Array:
     return rows
 
 
-def text_of(node: str, sensors: tuple[str, ...], classes: tuple[str, ...]) -> bytes:
-    """Names behind the indices, as the text of a message."""
-    return msgspec.json.encode({"node": node, "sensors": sensors, "classes": classes})
+def deleted_rows(track_ids: Int64s, giver: int = OWN) -> Array:
+    """Rows (D,) of dtype `DELETED`."""
+    rows = np.zeros(len(track_ids), DELETED)
+    rows["track_id"], rows["giver"] = track_ids, giver
+    return rows
+
+
+def text_of(
+    node: str,
+    sensors: tuple[str, ...],
+    classes: tuple[str, ...],
+    givers: tuple[Giver, ...] = (),
+) -> bytes:
+    """Names behind the indices, as the text of a message; `givers` are those from 1 on."""
+    nodes = [Giver(node), *givers]
+    return msgspec.json.encode(
+        {"node": node, "sensors": sensors, "classes": classes, "nodes": nodes}
+    )
 
 
 def _padding(length: int) -> bytes:
@@ -251,11 +309,10 @@ def encode(message: FeedMessage) -> bytes:
     header["newest"] = message.newest
     header["core"] = message.core
     parts = [header.tobytes()]
-    for table in (message.heads, message.labels):
+    for table in (message.heads, message.labels, message.deleted):
         for name in table.dtype.names or ():
             column = table[name].tobytes()  # a field of a packed row is strided: this packs it
             parts += (column, _padding(len(column)))
-    parts.append(message.deleted.astype("<i8").tobytes())
     parts.append(message.text)
     return b"".join(parts)
 
@@ -294,7 +351,7 @@ def decode(data: bytes) -> FeedMessage:
 
     heads = table(HEAD, int(header["heads"]))
     labels = table(LABEL, int(header["labels"]))
-    deleted = column(np.dtype("<i8"), int(header["deleted"]))
+    deleted = table(DELETED, int(header["deleted"]))
     text = data[place : place + int(header["text_bytes"])]
     if len(data) != place + int(header["text_bytes"]):
         raise ValueError(f"feed: {len(data)} bytes are not what the header announces")
@@ -311,6 +368,6 @@ def decode(data: bytes) -> FeedMessage:
         core=int(header["core"]),
         heads=heads,
         labels=labels,
-        deleted=deleted.astype(np.int64),
+        deleted=deleted,
         text=text,
     )

@@ -100,6 +100,11 @@ class Reason(StrEnum):
     NO_ORIGIN = "no_origin"
     WRONG_MODE = "wrong_mode"
     HUMAN_IDENTITY = "human_identity"
+    # found by the receiver of partners' tracks
+    PARTNER_MISMATCH = "partner_mismatch"
+    NOT_AGREED = "not_agreed"
+    LOOP = "loop"
+    BAD_CHAIN = "bad_chain"
 
 
 @dataclass(frozen=True, slots=True)

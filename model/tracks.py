@@ -45,6 +45,8 @@ class UpdateReason(IntEnum):
     """A late report changed the head."""
     RETRACTED = 6
     """A late report showed that the track never was."""
+    WITHDRAWN = 7
+    """A partner's track that is no longer shared; says nothing about the mover."""
 
 
 class Affiliation(IntEnum):

@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
@@ -72,6 +72,8 @@ class NodeSource:
                 "adapter": sensor.get("adapter", "report"),
                 "lat": (sensor.get("position") or {}).get("lat"),
                 "lon": (sensor.get("position") or {}).get("lon"),
+                "period_s": sensor.get("period_s", 1.0),
+                "sensing": sensor.get("sensing", "scan"),
             }
             for sensor in document["sensor"]
         ]
@@ -138,6 +140,12 @@ class NodeSource:
     def tracks(self) -> TrackUpdates:
         """Head of every track that is not deleted, one row a track."""
         return self._tail.tracks
+
+    def contributions(self, track_id: int) -> Mapping[str, int]:
+        """UTC ns at which each sensor last contributed to a track."""
+        names = self._tail.sensor_ids
+        heard = self._tail.contributions.of(track_id)
+        return {names[index]: time_ns for index, time_ns in heard.items()}
 
     def sensor_ids(self) -> Sequence[str]:
         """Names behind the sensor indices in `tracks()`."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from console.contributions import Contributions
 from journal.codec import unpack_output
 from journal.reader import LogReader, OffsetBeyondEnd, OffsetReleased
 from model.errors import JournalError
@@ -57,6 +58,7 @@ class Tail:
         self._lock = threading.Lock()
         self._next: int | None = None
         self.sensor_ids: tuple[str, ...] = ()
+        self.contributions = Contributions()
         self.status: dict[str, Any] = {}
         self.received: dict[str, int] = {}
         self.through = -1
@@ -83,6 +85,7 @@ class Tail:
         except (OffsetBeyondEnd, OffsetReleased):
             # The core began the log anew, or let old records go: build the picture anew.
             self._heads = Heads()
+            self.contributions = Contributions()
             self._next = None
             self.resets += 1
             return 0
@@ -101,6 +104,7 @@ class Tail:
     def _take(self, outputs: Sequence[OutputBatch]) -> None:
         self._heads.take([batch.updates for batch in outputs])
         for batch in outputs:
+            self.contributions.take(batch.updates)
             if len(batch.sensor_ids) > len(self.sensor_ids):
                 self.sensor_ids = batch.sensor_ids
             self.through = batch.through

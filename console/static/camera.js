@@ -1,6 +1,7 @@
 // @ts-check
 // What part of the world the map shows: centre and zoom, as MapLibre counts them (a world of 512
-// pixels at zoom 0), so that a base map can follow the same camera.
+// pixels at zoom 0). Where there is a base map, MapLibre's camera has the last word: every change
+// goes through it, and what it made of the change is what the tracks are drawn with.
 
 import { MAX_LAT, latOf, lonOf, mercatorX, mercatorY, unitsPerMetre } from "./geo.js";
 
@@ -12,8 +13,17 @@ const MARGIN = 0.12;
 /** Closest that `fit` goes by itself, so that one track does not fill the screen. */
 const FIT_ZOOM = 14.5;
 
+/**
+ * Takes a wish and gives back what became of it: centre in world units, and zoom.
+ * @typedef {(x: number, y: number, zoom: number) => [number, number, number]} Master
+ */
+
 export class Camera {
   constructor() {
+    /** @type {Master | null} */
+    this.master = null;
+    /** Rises with every change, so that what stands still need not be drawn again. */
+    this.version = 0;
     this.x = 0.5;
     this.y = 0.5;
     this.zoom = 3;
@@ -55,18 +65,33 @@ export class Camera {
     this.centre(this.x + dx / this.scale, this.y + dy / this.scale);
   }
 
-  /** @param {number} x @param {number} y world units */
-  centre(x, y) {
+  /** @param {number} x @param {number} y world units @param {number} [zoom] */
+  centre(x, y, zoom = this.zoom) {
     this.x = ((x % 1) + 1) % 1;
     this.y = Math.max(mercatorY(MAX_LAT), Math.min(mercatorY(-MAX_LAT), y));
+    this.zoom = Math.max(MIN_ZOOM, Math.min(MAX_ZOOM, zoom));
+    if (this.master) [this.x, this.y, this.zoom] = this.master(this.x, this.y, this.zoom);
+    this.version += 1;
+  }
+
+  /** @param {number} width @param {number} height pixels */
+  resize(width, height) {
+    [this.width, this.height] = [Math.max(1, width), Math.max(1, height)];
+    this.version += 1;
+  }
+
+  /** Let another camera have the last word from now on. @param {Master} master */
+  obey(master) {
+    this.master = master;
+    this.centre(this.x, this.y);
   }
 
   /** Zoom by so many steps, keeping what is under a pixel there. @param {number} steps @param {number} [px] @param {number} [py] */
   zoomBy(steps, px = this.width / 2, py = this.height / 2) {
+    const zoom = Math.max(MIN_ZOOM, Math.min(MAX_ZOOM, this.zoom + steps));
+    const grown = 1 - 2 ** (this.zoom - zoom); // how far the centre moves towards the pixel's place
     const [x, y] = this.unproject(px, py);
-    this.zoom = Math.max(MIN_ZOOM, Math.min(MAX_ZOOM, this.zoom + steps));
-    const [nx, ny] = this.unproject(px, py);
-    this.centre(this.x + x - nx, this.y + y - ny);
+    this.centre(this.x + (x - this.x) * grown, this.y + (y - this.y) * grown, zoom);
   }
 
   /**
@@ -84,8 +109,7 @@ export class Camera {
       (this.width * (1 - 2 * MARGIN)) / Math.max(east - west, 1e-12),
       (this.height * (1 - 2 * MARGIN)) / Math.max(bottom - top, 1e-12),
     );
-    this.zoom = Math.max(MIN_ZOOM, Math.min(FIT_ZOOM, Math.log2(scale / TILE)));
-    this.centre((west + east) / 2, (top + bottom) / 2);
+    this.centre((west + east) / 2, (top + bottom) / 2, Math.min(FIT_ZOOM, Math.log2(scale / TILE)));
   }
 
   /** Show a circle on the ground. @param {number} lat degrees @param {number} lon degrees @param {number} radius m */

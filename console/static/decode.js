@@ -1,7 +1,7 @@
 // @ts-check
 // A feed message as typed arrays over its own bytes. The layout is that of console/feed.py.
 
-export const VERSION = 1;
+export const VERSION = 2;
 export const SNAPSHOT = 1;
 export const DELTA = 2;
 /** No position: the lat or lon of a head whose place is not known. */
@@ -22,7 +22,10 @@ const ALIGN = 8;
  * @property {Float32Array} covariance count x 10, upper triangle of (E, N, vE, vN)
  * @property {Float32Array} existence
  * @property {Float32Array} life s from valid
+ * @property {Float32Array} received s from valid
+ * @property {Float32Array} sent s from valid
  * @property {Uint32Array} revision
+ * @property {Uint16Array} giver index into nodes; 0: own
  * @property {Uint8Array} status
  * @property {Uint8Array} reason
  */
@@ -33,24 +36,27 @@ const ALIGN = 8;
  * @property {Uint8Array} number count x 8, ASCII
  * @property {Uint8Array} identity count x 24, UTF-8
  * @property {Int16Array} sensors count x 8
+ * @property {Uint16Array} giver
  * @property {Uint8Array} classification
  * @property {Uint8Array} classProbability percent
  * @property {Uint8Array} affiliation
  * @property {Uint8Array} identityKind
  * @property {Uint8Array} mode
  */
-/** @typedef {{node: string, sensors: string[], classes: string[]}} Names */
+/** @typedef {{count: number, trackId: BigInt64Array, giver: Uint16Array}} Deleted */
+/** @typedef {{node: string, agreement: string, path: string[]}} Giver */
+/** @typedef {{node: string, sensors: string[], classes: string[], nodes: Giver[]}} Names */
 /**
  * @typedef {object} FeedMessage
  * @property {number} kind
  * @property {number} sequence
  * @property {number} tentative
  * @property {number} serverMs
- * @property {number} newestMs 0: no track yet
+ * @property {number} newestMs of own tracks; 0: no track yet
  * @property {number} coreMs 0: not known
  * @property {Heads} heads
  * @property {Labels} labels
- * @property {BigInt64Array} deleted
+ * @property {Deleted} deleted
  * @property {Names | null} names
  */
 
@@ -91,7 +97,8 @@ export function decode(buffer) {
   const columns = new Columns(buffer);
   const heads = readHeads(columns, view.getUint32(12, true));
   const labels = readLabels(columns, view.getUint32(16, true));
-  const deleted = columns.take(BigInt64Array, view.getUint32(20, true));
+  const gone = view.getUint32(20, true);
+  const deleted = { count: gone, trackId: columns.take(BigInt64Array, gone), giver: columns.take(Uint16Array, gone) };
   const text = columns.take(Uint8Array, view.getUint32(28, true));
   return {
     kind: view.getUint16(6, true),
@@ -120,7 +127,10 @@ function readHeads(columns, count) {
     covariance: columns.take(Float32Array, 10 * count),
     existence: columns.take(Float32Array, count),
     life: columns.take(Float32Array, count),
+    received: columns.take(Float32Array, count),
+    sent: columns.take(Float32Array, count),
     revision: columns.take(Uint32Array, count),
+    giver: columns.take(Uint16Array, count),
     status: columns.take(Uint8Array, count),
     reason: columns.take(Uint8Array, count),
   };
@@ -134,6 +144,7 @@ function readLabels(columns, count) {
     number: columns.take(Uint8Array, 8 * count),
     identity: columns.take(Uint8Array, 24 * count),
     sensors: columns.take(Int16Array, 8 * count),
+    giver: columns.take(Uint16Array, count),
     classification: columns.take(Uint8Array, count),
     classProbability: columns.take(Uint8Array, count),
     affiliation: columns.take(Uint8Array, count),

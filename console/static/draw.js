@@ -24,8 +24,19 @@ const CROWD = 1500;
 const LABELLED = 400;
 const SOLID = /** @type {number[]} */ ([]);
 export const DASH = [4, 3];
+const DOTS = [1.5, 3];
+/** Radius of the ring about a foreign track's symbol. */
+const RING = SIZE + 4.5;
 
-/** @typedef {{track: Track, x: number, y: number, colour: string, stale: boolean}} Shown */
+/**
+ * @typedef {object} Shown
+ * @property {Track} track
+ * @property {number} x pixels
+ * @property {number} y pixels
+ * @property {boolean} stale
+ * @property {string} colour of its symbol: the affiliation
+ * @property {string} ink of its trail, ellipse and leader: that of foreign tracks tells them apart
+ */
 
 /**
  * Tracks in view with their places on the screen.
@@ -41,26 +52,29 @@ export function placeTracks(tracks, camera, now) {
     const [x, y] = camera.project(...track.at(now));
     if (x < -margin || y < -margin || x > camera.width + margin || y > camera.height + margin) continue;
     const stale = track.isStale(now);
-    shown.push({ track, x, y, stale, colour: stale ? palette.stale : palette.affiliation[track.affiliation] ?? palette.text });
+    const colour = stale ? palette.stale : palette.affiliation[track.affiliation] ?? palette.text;
+    shown.push({ track, x, y, stale, colour, ink: track.foreign && !stale ? palette.foreign : colour });
   }
   return shown;
 }
 
 /**
  * @param {Pen} pen @param {Camera} camera @param {Shown[]} shown @param {string | null} selected
- * @param {number} now ms @param {Labels} labels
+ * @param {number} now ms @param {Labels} labels @param {import("./labels.js").NodeName} nodeOf
+ * @param {number[][]} covered by names below: left, top, right, bottom
  */
-export function drawTracks(pen, camera, shown, selected, now, labels) {
+export function drawTracks(pen, camera, shown, selected, now, labels, nodeOf, covered) {
   const crowded = shown.length > CROWD;
   pen.lineJoin = "round";
-  if (!crowded) for (const one of shown) if (one.track.id !== selected) drawTrail(pen, camera, one, now, 0.3);
-  if (!crowded) for (const one of shown) if (one.track.id !== selected) drawEllipse(pen, camera, one, now, 0.28);
+  if (!crowded) for (const one of shown) if (one.track.id !== selected) drawTrail(pen, camera, one, now, 0.45);
+  if (!crowded) for (const one of shown) if (one.track.id !== selected) drawEllipse(pen, camera, one, now, 0.45);
   for (const one of shown) drawLeader(pen, camera, one);
   for (const one of shown) drawSymbol(pen, one);
   const chosen = shown.find((one) => one.track.id === selected);
   if (shown.length <= LABELLED) {
-    labels.arrange(pen, shown, shown.map((one) => leaderBox(camera, one)));
-    for (const one of shown) if (one !== chosen) drawNumber(pen, one, labels, false);
+    const below = covered.map(([w, n, e, s]) => [(w + e) / 2, (n + s) / 2, (e - w) / 2, (s - n) / 2]);
+    labels.arrange(pen, shown, [...below, ...shown.map((one) => leaderBox(camera, one))], nodeOf);
+    for (const one of shown) if (one !== chosen) drawNumber(pen, one, labels, false, nodeOf);
   }
   if (!chosen) return;
   drawTrail(pen, camera, chosen, now, 0.9);
@@ -68,14 +82,15 @@ export function drawTracks(pen, camera, shown, selected, now, labels) {
   drawLeader(pen, camera, chosen);
   drawSymbol(pen, chosen);
   drawRing(pen, chosen);
-  drawNumber(pen, chosen, labels, true);
+  drawNumber(pen, chosen, labels, true, nodeOf);
 }
 
 /** @param {Pen} pen @param {Camera} camera @param {Shown} one @param {number} now @param {number} alpha */
 function drawTrail(pen, camera, one, now, alpha) {
   pen.globalAlpha = alpha;
-  pen.strokeStyle = one.colour;
+  pen.strokeStyle = one.ink;
   pen.lineWidth = 1.25;
+  pen.setLineDash(one.track.foreign ? DOTS : SOLID);
   pen.beginPath();
   let first = true;
   one.track.trail.each(now, (wx, wy) => {
@@ -86,6 +101,7 @@ function drawTrail(pen, camera, one, now, alpha) {
   });
   if (one.track.ahead(now) >= 0) pen.lineTo(one.x, one.y); // the way since the newest head
   pen.stroke();
+  pen.setLineDash(SOLID);
   pen.globalAlpha = 1;
 }
 
@@ -97,14 +113,14 @@ function drawEllipse(pen, camera, one, now, alpha) {
   const pixels = SIGMAS * camera.scale * one.track.scale[0];
   if (major * pixels < SIZE * 0.8) return; // hidden by the symbol
   pen.globalAlpha = alpha;
-  pen.strokeStyle = one.colour;
+  pen.strokeStyle = one.ink;
   pen.lineWidth = alpha === 1 ? 1.5 : 1;
   pen.setLineDash(one.track.status === COASTING ? DASH : SOLID);
   pen.beginPath();
   pen.ellipse(one.x, one.y, major * pixels, minor * pixels, azimuth - Math.PI / 2, 0, 2 * Math.PI);
   pen.stroke();
   pen.globalAlpha = alpha * 0.12;
-  pen.fillStyle = one.colour;
+  pen.fillStyle = one.ink;
   pen.fill();
   pen.globalAlpha = 1;
   pen.setLineDash(SOLID);
@@ -114,7 +130,7 @@ function drawEllipse(pen, camera, one, now, alpha) {
 function drawLeader(pen, camera, one) {
   const { track, x, y } = one;
   if (one.stale || !(track.speed >= LEADER_MPS)) return;
-  pen.strokeStyle = one.colour;
+  pen.strokeStyle = one.ink;
   pen.lineWidth = 1.5;
   pen.setLineDash(track.status === COASTING ? DASH : SOLID);
   pen.beginPath();
@@ -142,6 +158,7 @@ function leaderBox(camera, one) {
 
 /** @param {Pen} pen @param {Shown} one */
 function drawSymbol(pen, one) {
+  if (one.track.foreign) drawForeignRing(pen, one.x, one.y, one.stale ? palette.stale : palette.foreign);
   drawClass(pen, one.track.classification, one.x, one.y, one.colour, one.track.status === COASTING || one.stale);
   if (!one.stale) return;
   pen.beginPath(); // crossed out: where it was, not where it is
@@ -156,7 +173,7 @@ function drawSymbol(pen, one) {
  */
 export function drawClass(pen, label, x, y, colour, dashed) {
   symbolPath(pen, label, x, y, SIZE);
-  pen.fillStyle = palette.chart;
+  pen.fillStyle = palette.halo;
   pen.fill();
   pen.strokeStyle = colour;
   pen.lineWidth = 1.8;
@@ -165,9 +182,18 @@ export function drawClass(pen, label, x, y, colour, dashed) {
   pen.setLineDash(SOLID);
 }
 
+/** What tells a foreign track from an own one, whatever its class. @param {Pen} pen @param {number} x @param {number} y @param {string} colour */
+export function drawForeignRing(pen, x, y, colour) {
+  pen.strokeStyle = colour;
+  pen.lineWidth = 1.6;
+  pen.beginPath();
+  pen.arc(x, y, RING, 0, 2 * Math.PI);
+  pen.stroke();
+}
+
 /** Corners about the selected track. @param {Pen} pen @param {Shown} one */
 function drawRing(pen, one) {
-  const [outer, arm] = [14, 5];
+  const [outer, arm] = [15, 5];
   pen.strokeStyle = palette.focus;
   pen.lineWidth = 2;
   pen.beginPath();
@@ -179,17 +205,17 @@ function drawRing(pen, one) {
   pen.stroke();
 }
 
-/** @param {Pen} pen @param {Shown} one @param {Labels} labels @param {boolean} chosen */
-function drawNumber(pen, one, labels, chosen) {
+/** @param {Pen} pen @param {Shown} one @param {Labels} labels @param {boolean} chosen @param {import("./labels.js").NodeName} nodeOf */
+function drawNumber(pen, one, labels, chosen, nodeOf) {
   pen.font = chosen ? BOLD : FONT;
   pen.textAlign = "center";
   pen.textBaseline = "middle";
-  const text = labelText(one.track);
+  const text = labelText(one.track, nodeOf);
   let [x, y] = labels.place(one, pen.measureText(text).width);
   if (chosen) [x, y] = [x + Math.sign(x - one.x) * 8, y + Math.sign(y - one.y) * 8];
   pen.lineWidth = 3;
-  pen.strokeStyle = palette.chart;
+  pen.strokeStyle = palette.halo;
   pen.strokeText(text, x, y);
-  pen.fillStyle = chosen ? palette.focus : one.stale ? palette.stale : palette.text;
+  pen.fillStyle = chosen ? palette.focus : one.stale ? palette.stale : one.track.foreign ? palette.foreign : palette.text;
   pen.fillText(text, x, y);
 }

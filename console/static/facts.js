@@ -7,6 +7,7 @@
  * @property {string} value
  * @property {boolean} [wide] takes a whole line
  * @property {boolean} [trouble] somebody should look at it
+ * @property {boolean} [head] begins a group
  */
 
 /** @param {HTMLElement} parent @param {Fact[]} facts */
@@ -25,7 +26,7 @@ export function showFacts(parent, facts) {
   }
   facts.forEach((fact, index) => {
     const line = /** @type {HTMLElement} */ (list.children[index]);
-    const kind = `${fact.wide ? "wide" : ""} ${fact.trouble ? "trouble" : ""}`.trim();
+    const kind = [fact.wide && "wide", fact.trouble && "trouble", fact.head && "head"].filter(Boolean).join(" ");
     if (line.className !== kind) line.className = kind;
     const [name, value] = line.children;
     if (name.textContent !== fact.name) name.textContent = fact.name;

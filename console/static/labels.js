@@ -4,6 +4,8 @@
 import { FONT } from "./palette.js";
 
 /** @typedef {import("./draw.js").Shown} Shown */
+/** @typedef {import("./tracks.js").Track} Track */
+/** @typedef {(track: Track) => string} NodeName */
 
 /** Offsets of the nearest corner of the text from the symbol: right, left, above or below. */
 const SIDES = [[11, -9], [-11, -9], [11, 9], [-11, 9], [0, -17], [0, 17]];
@@ -42,8 +44,9 @@ export class Labels {
    * Choose the sides anew where it is time.
    * @param {CanvasRenderingContext2D} pen @param {Shown[]} shown @param {number[][]} fixed boxes
    *   that should stay free besides the symbols
+   * @param {NodeName} nodeOf
    */
-  arrange(pen, shown, fixed) {
+  arrange(pen, shown, fixed, nodeOf) {
     const time = performance.now();
     if (time - this.chosenAt < KEEP_MS) return;
     this.chosenAt = time;
@@ -52,7 +55,7 @@ export class Labels {
     /** @type {Map<string, number>} */
     const sides = new Map();
     for (const one of shown) {
-      const width = pen.measureText(labelText(one.track)).width;
+      const width = pen.measureText(labelText(one.track, nodeOf)).width;
       const before = this.sides.get(one.track.id) ?? 0;
       let best = before;
       let least = Infinity;
@@ -75,5 +78,8 @@ function middle(one, side, width) {
   return [one.x + dx + (Math.sign(dx) * width) / 2, one.y + dy];
 }
 
-/** What stands beside a track. @param {import("./tracks.js").Track} track */
-export const labelText = (track) => (track.status === 2 ? `${track.number} C` : track.number);
+/** What stands beside a track: its number, C where it coasts, and the node of a foreign one. @param {Track} track @param {NodeName} nodeOf */
+export function labelText(track, nodeOf) {
+  const number = track.status === 2 ? `${track.number} C` : track.number;
+  return track.foreign ? `${number} ‹${nodeOf(track)}›` : number;
+}

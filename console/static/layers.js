@@ -1,5 +1,5 @@
 // @ts-check
-// What lies under the tracks: the graticule, the scale bar and the sensors.
+// What lies under the tracks: the graticule, the site's own lines, the scale bar and the sensors.
 
 import { distance } from "./format.js";
 import { latOf, lonOf, mercatorX, mercatorY } from "./geo.js";
@@ -56,7 +56,7 @@ export function drawGraticule(pen, camera) {
     const py = Math.round((mercatorY(m / 60) - y0) * scale) + 0.5;
     pen.moveTo(0, py);
     pen.lineTo(width, py);
-    if (py > 40 && py < height - 24) pen.fillText(lineLabel(m, up, "N", "S"), width - 6, py - 2);
+    if (py > 40 && py < height - 60) pen.fillText(lineLabel(m, up, "N", "S"), width - 6, py - 2);
   }
   pen.stroke();
 }
@@ -83,27 +83,81 @@ export function drawScaleBar(pen, camera) {
   pen.fillText(distance(metres), right - length / 2, y - 3);
 }
 
-/** @typedef {{id: string, lat: number, lon: number}} Place */
+/** @typedef {{name: string, points: Array<[number, number]>}} SiteLine degrees: latitude, longitude */
 
-/** Sensors that stand somewhere, with their names. @param {Pen} pen @param {Camera} camera @param {Place[]} sensors */
-export function drawSensors(pen, camera, sensors) {
-  pen.strokeStyle = palette.sensor;
-  pen.fillStyle = palette.sensor;
-  pen.lineWidth = 1.5;
+/** The site's own lines, each with its name at its first point. @param {Pen} pen @param {Camera} camera @param {SiteLine[]} lines */
+export function drawLines(pen, camera, lines) {
   pen.font = FONT;
   pen.textAlign = "left";
-  pen.textBaseline = "middle";
+  pen.textBaseline = "bottom";
+  for (const { name, points } of lines) {
+    const places = points.map(([lat, lon]) => camera.project(mercatorX(lon), mercatorY(lat)));
+    pen.strokeStyle = palette.line;
+    pen.lineWidth = 2;
+    pen.setLineDash([10, 4, 2, 4]);
+    pen.beginPath();
+    places.forEach(([x, y], i) => (i ? pen.lineTo(x, y) : pen.moveTo(x, y)));
+    pen.stroke();
+    pen.setLineDash([]);
+    const [x, y] = places[0];
+    pen.lineWidth = 3;
+    pen.strokeStyle = palette.halo;
+    pen.strokeText(name, x + 5, y - 4);
+    pen.fillStyle = palette.line;
+    pen.fillText(name, x + 5, y - 4);
+  }
+}
+
+/** @typedef {{id: string, lat: number, lon: number, trouble: boolean}} SensorPlace */
+
+/** @typedef {{x: number, y: number, names: string[], trouble: boolean}} Mast sensors that stand at one place on the screen */
+
+/** Sensors within so many pixels share a mast. */
+const TOGETHER = 12;
+/** Height of a line of names, pixels. */
+const LINE = 13;
+
+/** Sensors in view, those that stand together as one. @param {Camera} camera @param {SensorPlace[]} sensors @returns {Mast[]} */
+export function masts(camera, sensors) {
+  /** @type {Mast[]} */
+  const found = [];
   for (const sensor of sensors) {
     const [x, y] = camera.project(mercatorX(sensor.lon), mercatorY(sensor.lat));
     if (x < -80 || y < -20 || x > camera.width + 20 || y > camera.height + 20) continue;
+    const name = sensor.trouble ? `▲ ${sensor.id}` : sensor.id;
+    const other = found.find((one) => Math.hypot(one.x - x, one.y - y) < TOGETHER);
+    if (other) {
+      other.names.push(name);
+      other.trouble ||= sensor.trouble;
+    } else found.push({ x, y, names: [name], trouble: sensor.trouble });
+  }
+  return found;
+}
+
+/** What the names of a mast cover: left, top, right, bottom. @param {Pen} pen @param {Mast} mast */
+export function namesBox(pen, { x, y, names }) {
+  pen.font = FONT;
+  const width = Math.max(...names.map((name) => pen.measureText(name).width));
+  return [x + 10, y + 9 - LINE / 2, x + 12 + width, y + 9 + LINE * (names.length - 0.5)];
+}
+
+/** Sensors with their names. @param {Pen} pen @param {Mast[]} found */
+export function drawSensors(pen, found) {
+  pen.font = FONT;
+  pen.textAlign = "left";
+  pen.textBaseline = "middle";
+  for (const { x, y, names, trouble } of found) {
+    pen.strokeStyle = trouble ? palette.warn : palette.sensor;
+    pen.lineWidth = 1.5;
     sensorPath(pen, x, y);
     pen.stroke();
     pen.lineWidth = 3;
-    pen.strokeStyle = palette.chart;
-    pen.strokeText(sensor.id, x + 11, y + 9);
-    pen.lineWidth = 1.5;
-    pen.strokeStyle = palette.sensor;
-    pen.fillText(sensor.id, x + 11, y + 9);
+    pen.strokeStyle = palette.halo;
+    names.forEach((name, i) => {
+      pen.strokeText(name, x + 11, y + 9 + LINE * i);
+      pen.fillStyle = name.startsWith("▲") ? palette.warn : palette.sensor;
+      pen.fillText(name, x + 11, y + 9 + LINE * i);
+    });
   }
 }
 

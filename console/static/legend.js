@@ -1,7 +1,7 @@
 // @ts-check
 // What the signs on the map mean, drawn with the same code.
 
-import { DASH, drawClass } from "./draw.js";
+import { DASH, drawClass, drawForeignRing } from "./draw.js";
 import { sensorPath } from "./layers.js";
 import { palette } from "./palette.js";
 import { CLASS_NAMES } from "./symbols.js";
@@ -11,6 +11,7 @@ import { AFFILIATION } from "./tracks.js";
 
 /** @param {HTMLElement} parent */
 export function buildLegend(parent) {
+  parent.replaceChildren();
   const classes = list(parent, "", "Class");
   for (const [label, name] of Object.entries(CLASS_NAMES)) {
     entry(classes, name, 20, (pen) => drawClass(pen, label, 10, 10, palette.text, false));
@@ -37,6 +38,11 @@ export function buildLegend(parent) {
     pen.lineTo(24, 3);
     pen.stroke();
   });
+  entry(lines, "ring, ‹node›: given by a partner", 34, (pen) => {
+    drawForeignRing(pen, 17, 10, palette.foreign);
+    drawClass(pen, "unknown", 17, 10, palette.text, false);
+  });
+  entry(lines, "frontier, de facto (Natural Earth)", 34, (pen) => line(pen, [5, 3], palette.border));
   entry(lines, "ellipse: 2σ, holds it with 86 %", 34, (pen) => {
     pen.strokeStyle = palette.text;
     pen.beginPath();
@@ -72,9 +78,9 @@ function entry(parent, name, width, draw) {
   parent.append(item);
 }
 
-/** @param {Pen} pen @param {number[]} dash */
-function line(pen, dash) {
-  pen.strokeStyle = palette.text;
+/** @param {Pen} pen @param {number[]} dash @param {string} [colour] */
+function line(pen, dash, colour = palette.text) {
+  pen.strokeStyle = colour;
   pen.lineWidth = 1.5;
   pen.setLineDash(dash);
   pen.beginPath();

@@ -6,14 +6,22 @@ import { showDetails } from "./details.js";
 import { Feed } from "./feed.js";
 import { clockTime, number } from "./format.js";
 import { listenToMap } from "./input.js";
+import { Inquiry } from "./inquiry.js";
 import { buildLegend } from "./legend.js";
 import { TrackMap } from "./map.js";
 import { STALE_S, judge, showNotice } from "./notice.js";
+import { OriginFilter } from "./origin.js";
+import { judgePartners, showPartners } from "./partners.js";
 import { Selection } from "./selection.js";
-import { sensorPlaces, showStatus, watchStatus } from "./status.js";
+import { SensorHealth, showSensors } from "./sensors.js";
+import { showStatus, siteLines, watchStatus } from "./status.js";
 import { TrackTable } from "./table.js";
+import { Tabs } from "./tabs.js";
+import { Theme } from "./theme.js";
 import { Tracks } from "./tracks.js";
 
+/** The tabs. */
+const [TRACK, SENSORS, PARTNERS, NODE] = [0, 1, 2, 3];
 /** Time between two refreshes of texts and table, ms. */
 const TEXT_MS = 500;
 const LINK = { connecting: "connecting", open: "connected", lost: "no connection" };
@@ -24,7 +32,22 @@ const element = (id) => /** @type {HTMLElement} */ (document.getElementById(id))
 const tracks = new Tracks();
 const clock = new ServerClock();
 const selection = new Selection();
-const map = new TrackMap(/** @type {HTMLCanvasElement} */ (element("map")), tracks, clock, selection);
+const theme = new Theme();
+const filter = new OriginFilter(element("origins"), element("filtered"), tracks);
+const map = new TrackMap(
+  {
+    base: element("base"),
+    ground: /** @type {HTMLCanvasElement} */ (element("ground")),
+    canvas: /** @type {HTMLCanvasElement} */ (element("map")),
+  },
+  tracks,
+  clock,
+  selection,
+  filter,
+);
+const tabs = new Tabs(element("tabs"));
+const health = new SensorHealth();
+const inquiry = new Inquiry(() => showCard());
 const table = new TrackTable(
   {
     table: /** @type {HTMLTableElement} */ (element("table")),
@@ -35,9 +58,9 @@ const table = new TrackTable(
   },
   tracks,
   selection,
+  filter,
 );
 listenToMap(map, selection, element("pointer"));
-buildLegend(element("legend-body"));
 
 /** @type {Record<string, any> | null} */
 let status = null;
@@ -61,15 +84,33 @@ const feed = new Feed(
   },
 );
 
-selection.listen((_, from) => {
+selection.listen((id, from) => {
+  const track = tracks.get(id);
   if (from !== "map") map.reveal();
+  if (track) tabs.open(TRACK);
+  inquiry.about(track, track ? tracks.nodeOf(track) : "");
   refresh();
+});
+filter.listen(() => {
+  const track = tracks.get(selection.id);
+  if (track && !filter.passes(track)) selection.set(null, "page");
+  else refresh();
+});
+theme.listen(() => {
+  map.repaint();
+  showLight();
 });
 
 watchStatus((answer, fault) => {
   status = answer ?? status;
   showStatus(element("status"), answer, fault);
-  map.sensors = sensorPlaces(status);
+  showHealth(answer);
+  map.ground.set(
+    health.rows.filter(({ placed }) => placed).map(({ id, lat, lon, trouble }) => ({ id, lat, lon, trouble })),
+    siteLines(status),
+  );
+  map.ground.places.setSite(status?.status?.places);
+  if (answer) startBase(answer.base_map ?? "");
   const region = status?.status?.region;
   if (placed === "nothing" && !map.touched && Number.isFinite(region?.lat) && Number.isFinite(region?.lon)) {
     map.camera.fitCircle(region.lat, region.lon, 1000 * (region.radius_km ?? 10));
@@ -77,6 +118,41 @@ watchStatus((answer, fault) => {
   }
   showNode(answer);
 });
+
+/** Sensors, partners and the marks on their tabs. @param {Record<string, any> | null} answer */
+function showHealth(answer) {
+  if (answer) health.take(answer.status);
+  showSensors(element("sensor-rows"), health.rows);
+  const links = judgePartners(status?.status);
+  showPartners(element("partners"), links);
+  const well = health.rows.length - health.troubled;
+  tabs.mark(SENSORS, health.rows.length ? `Sensors ${well}/${health.rows.length}` : "Sensors", health.troubled > 0);
+  const linked = links.filter(({ trouble }) => !trouble).length;
+  tabs.mark(PARTNERS, links.length ? `Partners ${linked}/${links.length}` : "Partners", linked < links.length);
+  tabs.mark(NODE, "Node", !answer || answer.ok === false);
+}
+
+/** @param {string} problem why there is no base map; empty: there is one */
+function startBase(problem) {
+  if (problem) map.base.fault = problem;
+  else if (!map.base.started) {
+    void map.base.start();
+    map.ground.places.loadCountries().catch((error) => map.base.fail(String(error)));
+  }
+  const note = element("base-note");
+  note.dataset.fault = String(map.base.fault !== "");
+  note.textContent = map.base.fault || "Natural Earth, coast 1:10m, lakes 1:50m: for orientation only";
+}
+
+function showLight() {
+  element("light").textContent = theme.light === "night" ? "Day" : "Night";
+  buildLegend(element("legend-body"));
+}
+
+function showCard() {
+  const track = tracks.get(selection.id);
+  showDetails(element("details"), tracks, track, track ? inquiry.of(track.id) : null, map.now);
+}
 
 /** @param {Record<string, any> | null} answer the newest, null: none came */
 function showNode(answer) {
@@ -93,8 +169,9 @@ function showNode(answer) {
 
 function refresh() {
   const now = map.now;
+  filter.show();
   table.refresh(now);
-  showDetails(element("details"), tracks, tracks.get(selection.id), now);
+  showCard();
   showCounts();
   const notice = judge({
     link: feed.state,
@@ -103,7 +180,7 @@ function refresh() {
     now: clock.now(),
     newestMs: tracks.newestMs,
     coreMs: tracks.coreMs,
-    tracks: tracks.size,
+    tracks: tracks.own,
     staleS: status?.status?.stale_after_s ?? STALE_S,
   });
   showNotice(element("notice"), notice);
@@ -112,8 +189,10 @@ function refresh() {
 
 function showCounts() {
   let coasting = 0;
-  for (const track of tracks) if (track.status === 2) coasting += 1;
-  const parts = [[tracks.size - coasting, "confirmed"], [coasting, "coasting"], [tracks.tentative, "tentative (not shown)"]];
+  for (const track of tracks) if (track.status === 2 && !track.foreign) coasting += 1;
+  const { own, size } = tracks;
+  const parts = [[own - coasting, "confirmed"], [coasting, "coasting"], [tracks.tentative, "tentative (not shown)"]];
+  if (tracks.nodes.length > 1) parts.push([size - own, "of partners"]);
   element("counts").replaceChildren(...parts.flatMap(([count, name], index) => {
     const figure = document.createElement("b");
     figure.textContent = number(count, 0);
@@ -138,6 +217,12 @@ const keys = {
   n: () => table.step(1, "page"),
   p: () => table.step(-1, "page"),
   c: () => map.centreSelected(),
+  o: () => filter.cycle(),
+  d: () => theme.toggle(),
+  1: () => tabs.open(TRACK),
+  2: () => tabs.open(SENSORS),
+  3: () => tabs.open(PARTNERS),
+  4: () => tabs.open(NODE),
   Escape: () => selection.set(null, "page"),
   "?": () => help(),
 };
@@ -166,7 +251,10 @@ element("zoom-in").addEventListener("click", () => zoom(1));
 element("zoom-out").addEventListener("click", () => zoom(-1));
 element("fit").addEventListener("click", fit);
 element("help").addEventListener("click", help);
+element("light").addEventListener("click", () => theme.toggle());
 
+map.ground.places.loadTowns().catch((error) => console.error(error));
+showLight();
 showClock();
 refresh();
 setInterval(refresh, TEXT_MS);

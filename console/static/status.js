@@ -90,12 +90,17 @@ function quarantine(reasons) {
 }
 
 /**
- * Sensors with a place, out of a status.
+ * The site's own lines, out of a status.
  * @param {Plain | null} answer
- * @returns {import("./layers.js").Place[]}
+ * @returns {import("./layers.js").SiteLine[]}
  */
-export function sensorPlaces(answer) {
-  const sensors = answer?.status?.sensors;
-  if (!Array.isArray(sensors)) return [];
-  return sensors.filter((sensor) => Number.isFinite(sensor?.lat) && Number.isFinite(sensor?.lon)).map(({ id, lat, lon }) => ({ id: String(id), lat, lon }));
+export function siteLines(answer) {
+  const lines = answer?.status?.lines;
+  if (!Array.isArray(lines)) return [];
+  return lines
+    .map((line) => ({ name: String(line?.name ?? ""), points: (line?.points ?? []).filter(isPoint) }))
+    .filter(({ points }) => points.length > 1);
 }
+
+/** @param {unknown} point */
+const isPoint = (point) => Array.isArray(point) && Number.isFinite(point[0]) && Number.isFinite(point[1]);

@@ -26,16 +26,20 @@ const SPARE = 6;
 /** @param {Track} track @param {number} now */
 const life = (track, now) => (track.isStale(now) ? "stale" : STATUS[track.status] ?? "?");
 
+/** @param {Track} track @param {Tracks} all */
+const from = (track, all) => (track.foreign ? `‹${all.nodeOf(track)}›` : "own");
+
 /** @type {Field[]} */
 const FIELDS = [
   { title: "No.", hint: "Spoken number", width: 66, key: (t) => t.number, text: (t) => t.number },
-  { title: "Class", hint: "Most probable class", width: 92, key: (t) => className(t.classification), text: (t) => className(t.classification) },
-  { title: "m/s", hint: "Speed over ground, m/s", width: 50, numeric: true, key: (t) => t.speed, text: (t) => number(t.speed, 1) },
-  { title: "Course", hint: "Course over ground, degrees from true north", width: 62, numeric: true, key: (t) => t.course, text: (t) => bearing(t.course) },
-  { title: "Age s", hint: "Time since the state was valid, s", width: 58, numeric: true, key: (t, now) => t.age(now), text: (t, now) => number(t.age(now), 1) },
-  { title: "Exist.", hint: "Probability that it is real, %", width: 60, numeric: true, key: (t) => t.existence, text: (t) => number(t.existence * 100, 0, "%") },
+  { title: "From", hint: "Whose track: own, or the node that gave it", width: 66, key: (t, _, all) => from(t, all), text: (t, _, all) => from(t, all) },
+  { title: "Class", hint: "Most probable class", width: 96, key: (t) => className(t.classification), text: (t) => className(t.classification) },
+  { title: "m/s", hint: "Speed over ground, m/s", width: 48, numeric: true, key: (t) => t.speed, text: (t) => number(t.speed, 1) },
+  { title: "Course", hint: "Course over ground, degrees from true north", width: 58, numeric: true, key: (t) => t.course, text: (t) => bearing(t.course) },
+  { title: "Age s", hint: "Time since the state was valid, s", width: 52, numeric: true, key: (t, now) => t.age(now), text: (t, now) => number(t.age(now), 1) },
+  { title: "Exist.", hint: "Probability that it is real, %", width: 54, numeric: true, key: (t) => t.existence, text: (t) => number(t.existence * 100, 0, "%") },
   { title: "Sensors", hint: "Sensors that contributed last", width: 0, key: (t, _, all) => all.sensorNames(t).join(" "), text: (t, _, all) => all.sensorNames(t).join(" ") },
-  { title: "Status", hint: "Confirmed, coasting (not seen now), or stale", width: 84, key: life, text: life },
+  { title: "Status", hint: "Confirmed, coasting (not seen now), or stale", width: 80, key: life, text: life },
 ];
 
 export class TrackTable {
@@ -43,11 +47,13 @@ export class TrackTable {
    * @param {{table: HTMLTableElement, head: HTMLElement, body: HTMLElement, scroll: HTMLElement, empty: HTMLElement}} parts
    * @param {Tracks} tracks
    * @param {import("./selection.js").Selection} selection
+   * @param {import("./origin.js").OriginFilter} filter
    */
-  constructor(parts, tracks, selection) {
+  constructor(parts, tracks, selection, filter) {
     this.parts = parts;
     this.tracks = tracks;
     this.selection = selection;
+    this.filter = filter;
     this.sortBy = 0;
     this.falling = false;
     /** @type {Track[]} */
@@ -104,7 +110,7 @@ export class TrackTable {
     this.now = now;
     const { key } = FIELDS[this.sortBy];
     const sign = this.falling ? -1 : 1;
-    const keyed = [...this.tracks].map((track) => ({ track, key: key(track, now, this.tracks) }));
+    const keyed = [...this.filter.of(this.tracks)].map((track) => ({ track, key: key(track, now, this.tracks) }));
     keyed.sort((a, b) => compare(a.key, b.key, sign) || compare(a.track.number, b.track.number, 1));
     this.order = keyed.map(({ track }) => track);
     this.parts.empty.hidden = this.order.length > 0;
@@ -149,9 +155,10 @@ export class TrackTable {
   /** @param {HTMLTableRowElement} row @param {Track} track @param {number} index @returns {boolean} whether it is selected */
   fill(row, track, index) {
     const chosen = track.id === this.selection.id;
-    row.id = `track-${track.id}`;
+    row.id = `track-${track.id.replace(":", "-")}`;
     row.dataset.id = track.id;
     row.dataset.life = life(track, this.now);
+    row.dataset.origin = track.foreign ? "foreign" : "own";
     row.setAttribute("aria-rowindex", String(index + 2));
     row.setAttribute("aria-selected", String(chosen));
     FIELDS.forEach((field, column) => {

@@ -13,14 +13,20 @@ const BLEND_MS = 400;
 const BLEND_UNITS = 1e-4;
 
 export const STATUS = ["tentative", "confirmed", "coasting", "deleted"];
-export const REASON = ["detected", "missed", "coasted", "confirmed", "lost", "corrected", "retracted"];
+export const REASON = ["detected", "missed", "coasted", "confirmed", "lost", "corrected", "retracted", "withdrawn"];
 export const AFFILIATION = ["unknown", "own", "friend", "neutral", "suspect"];
 export const IDENTITY = ["", "ICAO 24", "MMSI", "MAVLink", "Remote ID"];
 
+/** A track's name on the page: two nodes may number alike. @param {number} giver @param {bigint} id */
+const keyOf = (giver, id) => (giver ? `${giver}:${id}` : `${id}`);
+
 export class Track {
-  /** @param {string} id */
-  constructor(id) {
+  /** @param {string} id name on the page @param {string} trackId the giver's own @param {number} giver */
+  constructor(id, trackId = id, giver = 0) {
     this.id = id;
+    this.trackId = trackId;
+    /** Index into the nodes; 0: own. */
+    this.giver = giver;
     this.number = "";
     this.classification = "unknown";
     this.classProbability = 0;
@@ -44,6 +50,9 @@ export class Track {
     this.covariance = new Float32Array(10);
     this.existence = NaN;
     this.staleAt = 0;
+    /** When this node knew the head, and when its giver sent it, ms; NaN: not known. */
+    this.receivedAt = NaN;
+    this.sentAt = NaN;
     this.revision = 0;
     this.status = 1;
     this.reason = 0;
@@ -53,6 +62,10 @@ export class Track {
     this.blendFrom = 0;
   }
 
+  get foreign() {
+    return this.giver > 0;
+  }
+
   get speed() {
     return Math.hypot(this.east, this.north);
   }
@@ -60,6 +73,28 @@ export class Track {
   /** Degrees from true north, clockwise; NaN: stands still or not known. */
   get course() {
     return this.speed > 0 ? (Math.atan2(this.east, this.north) * (180 / Math.PI) + 360) % 360 : NaN;
+  }
+
+  /** One standard deviation of the speed, m/s; NaN: not known. */
+  get speedSigma() {
+    const [vee, ven, vnn] = this.velocitySpread;
+    const { speed, east, north } = this;
+    if (!(speed > 0)) return Math.sqrt(Math.max(0, (vee + vnn) / 2));
+    return Math.sqrt(Math.max(0, (east * east * vee + 2 * east * north * ven + north * north * vnn) / (speed * speed)));
+  }
+
+  /** One standard deviation of the course, degrees, to first order; NaN: not known, or it stands still. */
+  get courseSigma() {
+    const [vee, ven, vnn] = this.velocitySpread;
+    const { speed, east, north } = this;
+    if (!(speed > 0)) return NaN;
+    const across = (north * north * vee - 2 * east * north * ven + east * east * vnn) / (speed * speed);
+    return (Math.sqrt(Math.max(0, across)) / speed) * (180 / Math.PI);
+  }
+
+  /** Covariance of the velocity: EE, EN, NN in m²/s². */
+  get velocitySpread() {
+    return [this.covariance[7], this.covariance[8], this.covariance[9]];
   }
 
   /** @param {number} now ms */
@@ -106,8 +141,10 @@ export class Track {
 
 export class Tracks {
   constructor() {
-    /** @type {Map<bigint, Track>} */
+    /** @type {Map<string, Track>} */
     this.byId = new Map();
+    /** Who gives tracks; the first is this node. @type {import("./decode.js").Giver[]} */
+    this.nodes = [];
     /** @type {string[]} */
     this.sensors = [];
     /** @type {string[]} */
@@ -128,7 +165,24 @@ export class Tracks {
 
   /** @param {string | null} id */
   get(id) {
-    return id === null ? undefined : this.byId.get(BigInt(id));
+    return id === null ? undefined : this.byId.get(id);
+  }
+
+  /** Who gave a track. @param {Track} track @returns {import("./decode.js").Giver} */
+  giver(track) {
+    return this.nodes[track.giver] ?? { node: track.giver ? `#${track.giver}` : this.node, agreement: "", path: [] };
+  }
+
+  /** The name of the node whose track it is. @param {Track} track */
+  nodeOf(track) {
+    return this.giver(track).node;
+  }
+
+  /** How many are the node's own. */
+  get own() {
+    let count = 0;
+    for (const track of this) if (!track.foreign) count += 1;
+    return count;
   }
 
   /** @param {Track} track */
@@ -143,29 +197,32 @@ export class Tracks {
    */
   apply(message, now) {
     if (message.names) {
-      ({ node: this.node, sensors: this.sensors, classes: this.classes } = message.names);
+      ({ node: this.node, sensors: this.sensors, classes: this.classes, nodes: this.nodes } = message.names);
     }
     this.tentative = message.tentative;
     this.newestMs = message.newestMs;
     this.coreMs = message.coreMs;
-    if (message.kind === SNAPSHOT) this.keepOnly(message.heads.trackId);
-    for (const id of message.deleted) this.byId.delete(id);
+    if (message.kind === SNAPSHOT) this.keepOnly(message.heads);
+    const { count, trackId, giver } = message.deleted;
+    for (let row = 0; row < count; row += 1) this.byId.delete(keyOf(giver[row], trackId[row]));
     for (let row = 0; row < message.heads.count; row += 1) this.setHead(message.heads, row, now);
     for (let row = 0; row < message.labels.count; row += 1) this.setLabel(message.labels, row);
   }
 
-  /** A snapshot replaces everything; trails of tracks that are still there live on. @param {BigInt64Array} ids */
-  keepOnly(ids) {
-    const wanted = new Set(ids);
+  /** A snapshot replaces everything; trails of tracks that are still there live on. @param {import("./decode.js").Heads} heads */
+  keepOnly(heads) {
+    const wanted = new Set();
+    for (let row = 0; row < heads.count; row += 1) wanted.add(keyOf(heads.giver[row], heads.trackId[row]));
     for (const id of this.byId.keys()) if (!wanted.has(id)) this.byId.delete(id);
   }
 
   /** @param {import("./decode.js").Heads} heads @param {number} row @param {number} now */
   setHead(heads, row, now) {
-    const id = heads.trackId[row];
+    const giver = heads.giver[row];
+    const id = keyOf(giver, heads.trackId[row]);
     let track = this.byId.get(id);
     const before = track?.placed ? track.at(now) : null;
-    if (!track) this.byId.set(id, (track = new Track(String(id))));
+    if (!track) this.byId.set(id, (track = new Track(id, String(heads.trackId[row]), giver)));
     track.placed = heads.lat[row] !== NO_POSITION;
     track.valid = heads.valid[row];
     if (track.placed) {
@@ -182,6 +239,8 @@ export class Tracks {
     track.existence = heads.existence[row];
     const life = heads.life[row];
     track.staleAt = track.valid + 1000 * (Number.isFinite(life) ? life : LIFE_S);
+    track.receivedAt = track.valid + 1000 * heads.received[row];
+    track.sentAt = track.valid + 1000 * heads.sent[row];
     track.revision = heads.revision[row];
     track.status = heads.status[row];
     track.reason = heads.reason[row];
@@ -196,7 +255,7 @@ export class Tracks {
 
   /** @param {import("./decode.js").Labels} labels @param {number} row */
   setLabel(labels, row) {
-    const track = this.byId.get(labels.trackId[row]);
+    const track = this.byId.get(keyOf(labels.giver[row], labels.trackId[row]));
     if (!track) return;
     track.number = fixedText(labels.number, row, 8);
     const kind = IDENTITY[labels.identityKind[row]] ?? "";

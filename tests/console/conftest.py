@@ -16,13 +16,14 @@ START = 1_772_366_400_250_000_000
 
 
 class SteppedSource(MovingSource):
-    """Moves only when told; tells when it was asked."""
+    """Moves only when told; tells when it was asked; partners give only what a test says."""
 
     def __init__(self, count: int) -> None:
         self.time = START
         self.polls = 0
         self._polled = threading.Condition()
         super().__init__(count, clock=lambda: self.time)
+        self.partners = ()
 
     def tracks(self) -> TrackUpdates:
         """As `MovingSource`, counted."""
@@ -90,4 +91,5 @@ def console(shared_console: Console) -> Console:
     """The same, well and in the middle of its day, whatever a test before did."""
     source = shared_console.source
     source.time, source.fault, source.well = START, None, (True, "all sensors report")
+    source.partners = ()
     return shared_console

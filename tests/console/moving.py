@@ -7,19 +7,21 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from console.app import create_app
 from console.server import ServerThread
+from console.source import ForeignTracks, Giver
 from model.detections import IdentityKind, Mode
 from model.taxonomy import CLASS_INDEX, N_CLASSES
 from model.time import NS_PER_S
 from model.tracks import Affiliation, Status, TrackUpdates, UpdateReason
 
-LAT, LON = 59.42, 28.05
+LAT, LON = 58.64, 13.20
+"""The middle of the circles: the south of Lake Vänern, Sweden; everything else is invented."""
 METRES_PER_DEGREE = 111_320.0
 SENSORS = ("radar-coast", "radar-hill", "ais", "uav-2", "fence-14")
 SPEEDS = {
@@ -32,6 +34,10 @@ SPEEDS = {
     "unknown": 4.0,
     "other": 3.0,
 }
+
+
+FOREIGN_EVERY = 5
+"""Foreign tracks for so many own ones."""
 
 
 class MovingSource:
@@ -61,6 +67,7 @@ class MovingSource:
         self.fault: Exception | None = None
         self.well = (True, "all sensors report")
         self.frozen: int | None = None
+        self.partners: tuple[str, ...] = ("south", "east")
 
     def now(self) -> int:
         """The source's time; stands still once frozen."""
@@ -120,6 +127,34 @@ class MovingSource:
         updates.stale[33::100] = valid[33::100] + 5 * NS_PER_S  # heard too long ago
         return updates.check()
 
+    def foreign(self) -> Sequence[ForeignTracks]:
+        """Some of the same movers as two partners see them, a little beside and later."""
+        if self.fault is not None:
+            raise self.fault
+        own = self.tracks()
+        given = []
+        for index, node in enumerate(self.partners):
+            rows = np.arange(index, len(own), FOREIGN_EVERY * 2)
+            updates = own.take(rows[own.status[rows] == Status.CONFIRMED])
+            updates.state[:, 0] += np.radians((120.0 + 900.0 * index) / METRES_PER_DEGREE)
+            updates.number[:] = [f"{'XY'[index]}{2000 + i}".encode() for i in range(len(updates))]
+            updates.sensors[:] = 77  # the giver's own indices, which mean nothing here
+            path = (node, "relay") if index else (node,)
+            received = updates.valid + 9 * NS_PER_S // 10
+            giver = Giver(node, f"north-{node}/2026-1", path)
+            given.append(ForeignTracks(giver, updates, received, received - NS_PER_S // 5))
+        return given
+
+    def contributions(self, track_id: int) -> Mapping[str, int]:
+        """Each sensor that the head names, a second apart."""
+        own = self.tracks()
+        rows = np.flatnonzero(own.track_id == track_id)
+        if not len(rows):
+            return {}
+        valid = int(own.valid[rows[0]])
+        indices = [i for i in own.sensors[rows[0]].tolist() if i >= 0]
+        return {SENSORS[i]: valid - age * NS_PER_S for age, i in enumerate(indices)}
+
     def sensor_ids(self) -> Sequence[str]:
         """Names."""
         return SENSORS
@@ -129,13 +164,81 @@ class MovingSource:
         if self.fault is not None:
             raise self.fault
         now = self.now()
-        places = ((59.47, 27.93), (59.37, 28.16), (59.45, 28.21), (59.41, 27.99), (59.385, 28.02))
+        places = ((0.05, -0.12), (-0.05, 0.11), (0.03, 0.16), (-0.01, -0.06), (-0.035, -0.03))
+        second = now // NS_PER_S % 100_000
         return {
             "mode": "live",
             "region": {"lat": LAT, "lon": LON, "radius_km": 15.0},
             "sensors": [
-                {"id": name, "lat": lat, "lon": lon, "adapter": "report", "last_report_s": 0.4}
-                for name, (lat, lon) in zip(SENSORS, places, strict=True)
+                {
+                    "id": name,
+                    "lat": LAT + north,
+                    "lon": LON + east,
+                    "adapter": "report",
+                    "last_report_s": 47.0 if name == "uav-2" else 0.4,
+                    "period_s": 1.0,
+                    "sensing": "event" if name == "fence-14" else "scan",
+                }
+                for name, (north, east) in zip(SENSORS, places, strict=True)
+            ],
+            "places": [{"name": "Guesthouse", "lat": LAT - 0.04, "lon": LON + 0.02}],
+            "lines": [
+                {
+                    "name": "Line",
+                    "points": [[LAT + 0.1, LON - 0.1], [LAT, LON], [LAT - 0.1, LON + 0.05]],
+                }
+            ],
+            "partners": [
+                {
+                    "node": "south",
+                    "connected": True,
+                    "reason": "",
+                    "out": [
+                        {
+                            "agreement": "north-south/2026-1",
+                            "state": "active",
+                            "sent": 48_211,
+                            "acked": 48_209,
+                            "last_ack_s": 0.8,
+                            "why_silent": "",
+                        }
+                    ],
+                    "in": [
+                        {
+                            "agreement": "north-south/2026-1",
+                            "received": 9_120,
+                            "gaps": 0,
+                            "last_s": 0.6,
+                            "refused": {},
+                            "why_silent": "",
+                        }
+                    ],
+                },
+                {
+                    "node": "east",
+                    "connected": False,
+                    "reason": "certificate expired",
+                    "out": [
+                        {
+                            "agreement": "north-east/2026-1",
+                            "state": "suspended",
+                            "sent": 120,
+                            "acked": 97,
+                            "last_ack_s": 512.0,
+                            "why_silent": "suspended by duty officer",
+                        }
+                    ],
+                    "in": [
+                        {
+                            "agreement": "north-east/2026-1",
+                            "received": 88,
+                            "gaps": 3,
+                            "last_s": 498.0,
+                            "refused": {"bad_signature": 2},
+                            "why_silent": "",
+                        }
+                    ],
+                },
             ],
             "core": {
                 "time_ns": now // NS_PER_S * NS_PER_S,
@@ -146,6 +249,19 @@ class MovingSource:
                 "journal_lag_s": 0.04,
                 "journal_used_mb": 812.0,
                 "journal_budget_mb": 20_480.0,
+                "counters": {
+                    "ingest": {
+                        name: {
+                            "messages": rate * second,
+                            "decoded": rate * second,
+                            "duplicates": 0,
+                            "reports": rate * second,
+                            "detections": 5 * rate * second,
+                            "refused": {"time_past": 3, "bad_checksum": 12} if rate == 3 else {},
+                        }
+                        for rate, name in enumerate(SENSORS, 1)
+                    }
+                },
                 "quarantine": {"bad_checksum": 12, "time_past": 3, "not_json": 1},
                 "broker": {
                     "name": "amqtt 0.12.1",

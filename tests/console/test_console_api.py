@@ -2,6 +2,7 @@
 
 import http.client
 import json
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,6 +11,7 @@ from starlette.routing import Route
 
 from console.app import create_app
 from console.describe import OPENAPI
+from console.server import ServerThread
 from model.tracks import Status
 from tests.console.conftest import Console
 from tests.console.moving import MovingSource
@@ -74,6 +76,89 @@ def test_tracks_are_the_heads_of_the_source(console: Console):
     assert [track["id"] for track in body["tracks"]] == [str(i) for i in heads.track_id.tolist()]
 
 
+def test_foreign_tracks_stand_beside_the_own_ones(console: Console):
+    console.source.partners = ("south", "east")
+    own = ask(console.url, "/api/tracks?origin=own").json()["tracks"]
+    foreign = ask(console.url, "/api/tracks?origin=foreign").json()["tracks"]
+    both = ask(console.url, "/api/tracks").json()["tracks"]
+    assert both == own + foreign
+    assert {track["node"] for track in own} == {"north"}
+    given = console.source.foreign()
+    assert [track["node"] for track in foreign] == [
+        one.giver.node for one in given for _ in range(len(one.updates))
+    ]
+    assert foreign[-1]["given"]["path"] == ["east", "relay"]
+    assert all(track["given"]["received"] > track["given"]["sent"] for track in foreign)
+    body = ask(console.url, "/api/tracks").json()
+    assert faults(body, {"$ref": "#/components/schemas/Tracks"}, OPENAPI) == []
+    status = ask(console.url, "/api/status").json()
+    assert status["foreign"] == {one.giver.node: len(one.updates) for one in given}
+
+
+def test_one_track_says_when_each_sensor_contributed(console: Console):
+    heads = console.source.tracks()
+    track_id = int(heads.track_id[0])
+    body = ask(console.url, f"/api/tracks/{track_id}").json()
+    assert faults(body, {"$ref": "#/components/schemas/OneTrack"}, OPENAPI) == []
+    assert body["track"]["id"] == str(track_id)
+    age = (console.source.time - int(heads.valid[0])) * 1e-9
+    wanted = [("radar-coast", round(age, 3)), ("radar-hill", round(age + 1, 3))]
+    assert [(row["sensor"], row["age_s"]) for row in body["contributions"]] == wanted
+
+
+def test_one_foreign_track_is_asked_for_with_its_node(console: Console):
+    console.source.partners = ("south",)
+    given = console.source.foreign()[0]
+    track_id = int(given.updates.track_id[0])  # the same id as an own one has
+    body = ask(console.url, f"/api/tracks/{track_id}?node=south").json()
+    assert faults(body, {"$ref": "#/components/schemas/OneTrack"}, OPENAPI) == []
+    assert body["track"]["node"] == "south"
+    assert body["track"]["number"] == bytes(given.updates.number[0]).decode()
+    assert body["contributions"] == []
+
+
+@pytest.mark.parametrize("path", ["/api/tracks/7", "/api/tracks/9999999999999999999?node=west"])
+def test_a_track_that_is_not_there_is_none(console: Console, path: str):
+    answer = ask(console.url, path)
+    assert answer.status == 200
+    assert answer.json()["track"] is None
+
+
+@pytest.mark.parametrize("text", ["x", "-1", "1" * 20, "%20"])
+def test_what_is_no_track_id_is_refused(console: Console, text: str):
+    answer = ask(console.url, f"/api/tracks/{text}")
+    assert answer.status == 404
+    assert "is no track id" in answer.json()["error"]["message"]
+
+
+class Plain:
+    """A source that gives no more than it must."""
+
+    def __init__(self) -> None:
+        self._full = MovingSource(3)
+        self.status, self.tracks = self._full.status, self._full.tracks
+        self.sensor_ids, self.metrics = self._full.sensor_ids, self._full.metrics
+        self.healthy = self._full.healthy
+
+
+def test_a_source_needs_to_give_nothing_of_partners():
+    with ServerThread(create_app(Plain(), node="n")) as server:
+        assert len(ask(server.url, "/api/tracks").json()["tracks"]) == 3
+        assert ask(server.url, "/api/status").json()["foreign"] == {}
+        own = ask(server.url, "/api/tracks/4000000000000000000").json()
+        assert own["track"]["number"] == "A1000"
+        assert own["contributions"] == []
+
+
+def test_without_what_set_up_fetches_the_status_says_why(
+    console: Console, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setattr("console.app.VENDOR", tmp_path)
+    assert "make setup" in ask(console.url, "/api/status").json()["base_map"]
+    (tmp_path / "LICENSES.txt").touch()
+    assert ask(console.url, "/api/status").json()["base_map"] == ""
+
+
 def test_tracks_of_some_statuses(console: Console):
     body = ask(console.url, "/api/tracks?status=coasting,tentative").json()
     assert {track["status"] for track in body["tracks"]} == {"coasting", "tentative"}
@@ -82,7 +167,12 @@ def test_tracks_of_some_statuses(console: Console):
 
 
 @pytest.mark.parametrize(
-    ("query", "said"), [("status=lost", "'lost' is not one of"), ("colour=red", "'colour'")]
+    ("query", "said"),
+    [
+        ("status=lost", "'lost' is not one of"),
+        ("origin=theirs", "'theirs' is not one of"),
+        ("colour=red", "'colour'"),
+    ],
 )
 def test_a_wrong_parameter_is_named(console: Console, query: str, said: str):
     answer = ask(console.url, f"/api/tracks?{query}")

@@ -1,5 +1,6 @@
 """Whoever applies the messages holds the picture, however seldom he looks."""
 
+import json
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from console.feed import FeedMessage, Kind
 from console.picture import DELETIONS_KEPT, Picture
+from console.source import ForeignTracks, Giver
 from model.tracks import Status, TrackUpdates
 from tests.console.moving import SENSORS, MovingSource
 
@@ -18,21 +20,30 @@ class Reader:
     """Applies messages as the page does."""
 
     def __init__(self) -> None:
-        self.heads: dict[int, bytes] = {}
-        self.labels: dict[int, bytes] = {}
+        self.heads: dict[tuple[int, int], bytes] = {}
+        self.labels: dict[tuple[int, int], bytes] = {}
         self.sequence: int | None = None
         self.text = b""
 
     def take(self, message: FeedMessage) -> None:
         if message.kind is Kind.SNAPSHOT:
             self.heads, self.labels = {}, {}
-        for track_id in message.deleted.tolist():
-            self.heads.pop(track_id, None)  # it may have come and gone unseen
-            self.labels.pop(track_id, None)
-        self.heads.update({int(row["track_id"]): row.tobytes() for row in message.heads})
-        self.labels.update({int(row["track_id"]): row.tobytes() for row in message.labels})
+        for row in message.deleted:
+            self.heads.pop(name(row), None)  # it may have come and gone unseen
+            self.labels.pop(name(row), None)
+        self.heads.update({name(row): row.tobytes() for row in message.heads})
+        self.labels.update({name(row): row.tobytes() for row in message.labels})
         self.text = message.text or self.text
         self.sequence = message.sequence
+
+
+def name(row: Any) -> tuple[int, int]:
+    return int(row["giver"]), int(row["track_id"])
+
+
+def given_by(node: str, rows: dict[int, tuple[int, int]]) -> ForeignTracks:
+    updates = some_tracks(rows)
+    return ForeignTracks(Giver(node), updates, updates.valid + 1)
 
 
 def some_tracks(rows: dict[int, tuple[int, int]]) -> TrackUpdates:
@@ -52,11 +63,15 @@ pictures = st.dictionaries(
 )
 
 
-@given(st.lists(st.tuples(pictures, st.booleans(), st.sampled_from([0, 1, 2]))))
+foreign = st.dictionaries(st.sampled_from(["south", "east"]), pictures)
+
+
+@given(st.lists(st.tuples(pictures, foreign, st.booleans(), st.sampled_from([0, 1, 2]))))
 def test_a_reader_that_looks_at_any_times_holds_the_whole_picture(steps):
     picture, reader = Picture("n"), Reader()
-    for rows, looks, sensors in steps:
-        picture.update(some_tracks(rows), SENSORS[:sensors])
+    for rows, partners, looks, sensors in steps:
+        given = [given_by(node, heads) for node, heads in partners.items()]
+        picture.update(some_tracks(rows), SENSORS[:sensors], given)
         if not looks:
             continue
         reader.take(picture.message(reader.sequence, NOW, NOW))
@@ -67,7 +82,43 @@ def test_a_reader_that_looks_at_any_times_holds_the_whole_picture(steps):
             fresh.labels,
             fresh.text,
         )
-        assert set(fresh.heads) == {i for i, (status, _) in rows.items() if status != 0}
+        nodes = [one["node"] for one in json.loads(fresh.text)["nodes"]]
+        wanted = {"n": rows} | partners
+        assert {(nodes[giver], track) for giver, track in fresh.heads} == {
+            (node, i) for node in wanted for i, (status, _) in wanted[node].items() if status != 0
+        }
+
+
+def test_the_same_id_of_two_nodes_is_two_tracks():
+    picture, reader = Picture("n"), Reader()
+    both = {1: (1, 1)}
+    picture.update(some_tracks(both), SENSORS, [given_by("south", both), given_by("east", both)])
+    reader.take(picture.message(None, NOW, NOW))
+    assert set(reader.heads) == {(0, 1), (1, 1), (2, 1)}
+    picture.update(some_tracks(both), SENSORS, [given_by("east", both)])
+    reader.take(picture.message(reader.sequence, NOW, NOW))
+    assert set(reader.heads) == {(0, 1), (2, 1)}
+
+
+def test_a_new_giver_is_named_and_keeps_its_number():
+    picture = Picture("n")
+    picture.update(some_tracks({}), SENSORS)
+    picture.update(some_tracks({}), SENSORS, [given_by("south", {4: (1, 1)})])
+    message = picture.message(1, NOW, NOW)
+    assert json.loads(message.text)["nodes"][1]["node"] == "south"
+    picture.update(some_tracks({}), SENSORS)
+    picture.update(some_tracks({}), SENSORS, [given_by("south", {5: (1, 1)})])
+    message = picture.message(2, NOW, NOW)
+    assert message.text == b""
+    assert message.heads[["giver", "track_id"]].tolist() == [(1, 5)]
+    assert message.deleted.tolist() == [(4, 1)]
+
+
+def test_the_newest_time_and_the_tentative_count_are_of_own_tracks():
+    picture = Picture("n")
+    picture.update(some_tracks({1: (0, 1)}), SENSORS, [given_by("south", {1: (0, 3), 2: (1, 3)})])
+    message = picture.message(None, NOW, NOW)
+    assert (message.newest, message.tentative) == (NOW + 1, 1)
 
 
 def test_only_what_changed_is_sent():
@@ -78,7 +129,7 @@ def test_only_what_changed_is_sent():
     assert message.kind is Kind.DELTA
     assert message.heads["track_id"].tolist() == [1, 2, 4]
     assert message.labels["track_id"].tolist() == [2, 4]  # 1 kept its affiliation
-    assert message.deleted.tolist() == [3]
+    assert message.deleted.tolist() == [(3, 0)]
     assert message.text == b""
 
 
@@ -108,7 +159,7 @@ def test_a_reader_behind_the_remembered_deletions_gets_a_snapshot():
         picture.keep()
     assert picture.message(1, NOW, NOW).kind is Kind.DELTA
     picture.update(some_tracks({}), SENSORS)
-    assert picture.message(2, NOW, NOW).deleted.tolist() == [1]
+    assert picture.message(2, NOW, NOW).deleted.tolist() == [(1, 0)]
     assert picture.message(0, NOW, NOW).kind is Kind.SNAPSHOT
     far: Any = picture.sequence + 5
     assert picture.message(far, NOW, NOW).kind is Kind.SNAPSHOT  # of another life of the server
