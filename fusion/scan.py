@@ -19,6 +19,7 @@ from fusion.silence import lost_at
 from fusion.table import TrackTable
 from fusion.update import update_by_bearing, update_rows
 from model.arrays import Bools
+from model.detections import IdentityKind
 from model.frames import Region
 from model.sensors import Sensor, Sensors
 from model.tracks import Status, UpdateReason
@@ -46,7 +47,9 @@ def fuse(
     outcome = Outcome()
     sensor = sensors[scan.sensor]
     # Silence is judged at the report's time, so the table depends on nothing but the reports.
-    remove(table, lost_at(table, scan.time, sensors, settings), outcome)
+    # Whoever reports himself now was silent, not lost: he keeps his track.
+    lost = lost_at(table, scan.time, sensors, settings)
+    remove(table, lost & ~_named_in(table, scan), outcome)
     predicted = predict_rows(table, scan, sensor, region, settings)
     free = scan.planar
     paired = np.zeros(len(predicted.rows), dtype=np.bool_)  # an own detection was fused
@@ -74,6 +77,13 @@ def fuse(
     initiate(table, scan, free, predicted, paired, sensor, settings, outcome)
     _drop(table, settings, outcome)
     return outcome
+
+
+def _named_in(table: TrackTable, scan: Scan) -> Bools:
+    """Which tracks (T,) bear an identity that the report names."""
+    names = scan.identity[scan.identity_kind != IdentityKind.NONE]
+    named: Bools = (table.identity_kind != IdentityKind.NONE) & np.isin(table.identity, names)
+    return named
 
 
 def _reports_itself(

@@ -100,7 +100,7 @@ def test_replayed_harbour_gives_the_updates_that_the_journal_gives(start, test_d
         until(lambda: node.is_back(process, pid), what=node.lines)  # noqa: B023 - called at once
     assert replay.wait(120) == 0, replay.log_tail()
     until(lambda: payloads(node.folder / "data" / "journal").total() >= lines, 60.0)
-    node.settle(0)
+    node.settle(lines)
     assert node.child.terminate(10.0) == 0, node.lines()
     assert History(node.dsn, NODE).counts()["reports"] == lines
     stored = node.stored_updates()

@@ -214,6 +214,14 @@ def test_identity_keeps_two_vessels_apart_that_pass_in_one_place():
     assert len(set(updates.track_id.tolist())) == 2
 
 
+def test_a_mover_that_reports_itself_after_a_silence_keeps_its_track():
+    subject = tracker()
+    named = {"identity_kind": IdentityKind.MMSI, "identity": b"230000001"}
+    before = subject.step(series(4, [0, 3, 6], **named))
+    after = subject.step(series(4, [120, 123], first_offset=3, **named))
+    assert set(after.track_id.tolist()) == set(before.track_id.tolist())
+
+
 def test_a_human_track_never_carries_an_identity():
     subject = tracker()
     updates = subject.step(
