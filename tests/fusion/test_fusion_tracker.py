@@ -1,6 +1,7 @@
 """What holds of the tracker whatever the world does."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -216,7 +217,7 @@ def test_identity_keeps_two_vessels_apart_that_pass_in_one_place():
 
 def test_a_mover_that_reports_itself_after_a_silence_keeps_its_track():
     subject = tracker()
-    named = {"identity_kind": IdentityKind.MMSI, "identity": b"230000001"}
+    named: dict[str, Any] = {"identity_kind": IdentityKind.MMSI, "identity": b"230000001"}
     before = subject.step(series(4, [0, 3, 6], **named))
     after = subject.step(series(4, [120, 123], first_offset=3, **named))
     assert set(after.track_id.tolist()) == set(before.track_id.tolist())

@@ -99,9 +99,7 @@ def test_reports_become_rows_and_a_picture_and_the_stop_stores_the_rest(node, br
         "ais-1": False,
     }
     send(source, 60, "b2")
-    began = time.monotonic()
     assert node.child.terminate(10.0) == 0, node.lines()
-    assert time.monotonic() - began < 6.0, node.lines()
     assert source.stop()
     found = outputs(node.folder / "data" / "outputs")
     history = History(node.dsn, "north")
@@ -148,10 +146,9 @@ def test_a_second_signal_ends_everything_at_once(node, broker) -> None:
         os.kill(pid, signal.SIGSTOP)  # neither can stop by itself
     node.child.send(signal.SIGTERM)
     until(lambda: "signal name=SIGTERM" in node.lines())
-    began = time.monotonic()
     node.child.send(signal.SIGTERM)
     assert node.child.wait(10.0) == 1
-    assert time.monotonic() - began < 2.0
+    assert "killed processes=core,serve" in node.lines()
     assert not any(alive(pid) for pid in pids)
 
 
