@@ -1,0 +1,105 @@
+"""`Post`: a publisher's dealings with the node's own broker; keeps a `Line` up."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from link.publisher import Published
+from link.settings import ClientSettings
+from sharing.answers import Ack, Control, decode_ack, decode_control
+from sharing.line import Line
+from sharing.release import Parties
+from sharing.wire import Batch, Refused, Shared, encode_batch, encode_json, parse_topic
+
+STOP_S = 0.5
+"""How long a broken line may take to end, s."""
+
+
+class Post:
+    """Sends batches, and collects answers; nothing that was not delivered is kept.
+
+    Parameters
+    ----------
+    settings
+        The broker, and the publisher's own client id and credentials there.
+    parties
+        Who gives to whom.
+    """
+
+    def __init__(self, settings: ClientSettings, parties: Parties) -> None:
+        self._settings = settings
+        self._filters = [
+            Shared(parties.mode, parties.giver, parties.receiver, "+", answer).topic
+            for answer in ("ack", "control")
+        ]
+        self._line: Line | None = None
+        self._sent = Published()
+        self._away = 0
+        self.bad_answers = 0
+        """Answers that could not be used."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker is there."""
+        return self._line is not None and not self._line.over and self._line.status.connected
+
+    def connect(self) -> None:
+        """Have a line; a broken one is replaced. Does not wait."""
+        if self._line is not None and (self._line.over or self._line.failed is not None):
+            self._line.stop(STOP_S)
+            self._line = None
+        if self._line is None:
+            self._line = Line(self._settings, self._filters)
+            self._line.start()
+
+    def close(self) -> None:
+        """Disconnect."""
+        if self._line is not None:
+            self._line.stop()
+            self._line = None
+
+    def send(self, batch: Batch, lane: str) -> bool:
+        """Send a batch; returns whether the broker has it and somebody has subscribed."""
+        published = self._deliver(batch.topic(lane), encode_batch(batch))
+        if published is None:
+            self._away += 1
+            return False
+        self._sent = Published(*map(sum, zip(self._sent, published, strict=True)))
+        return published.stored == 1
+
+    def tell(self, batch: Batch) -> None:
+        """Send a batch in the form for people, best effort."""
+        if self.connected and not batch.void.all():
+            self._deliver(batch.topic("live.json"), encode_json(batch))
+
+    def _deliver(self, topic: str, payload: bytes) -> Published | None:
+        return None if self._line is None else self._line.deliver([(topic, payload)])
+
+    def answers(self) -> Iterator[Ack | Control]:
+        """What receivers have answered; what makes no sense is counted and left out."""
+        while self._line is not None and self._line.inbox:
+            topic, payload = self._line.inbox.popleft()
+            said = parse_topic(topic)
+            answer: Ack | Control | Refused | None = None
+            if said is not None:
+                answer = decode_ack(payload) if said.lane == "ack" else decode_control(payload)
+            if (
+                said is None
+                or not isinstance(answer, Ack | Control)
+                or answer.agreement != said.agreement
+            ):
+                self.bad_answers += 1
+            else:
+                yield answer
+
+    def status(self) -> dict[str, Any]:
+        """How it is doing, plain data; counts are of batches since the start."""
+        return {
+            "broker": self._settings.name,
+            "connected": self.connected,
+            "reason": "" if self._line is None else self._line.status.reason,
+            "stored": self._sent.stored,
+            "unmatched": self._sent.unmatched,
+            "refused_by_broker": self._sent.refused,
+            "not_sent": self._away,
+            "bad_answers": self.bad_answers,
+        }

@@ -1,0 +1,371 @@
+"""`Receiver`: partners' bytes in, checked rows and acks out; a pure state machine.
+
+No I/O and no clock: the same inputs in the same order give the same rows and the same acks. What
+the agreement does not allow is refused even if it was sent. Foreign rows never become detections.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from model.arrays import Array, Bools
+from model.detections import Mode
+from model.errors import Quarantined, Reason
+from model.foreign import MAX_HOPS, ForeignUpdates
+from model.time import NS_PER_S
+from model.tracks import TrackUpdates
+from sharing.agreement import Agreement
+from sharing.answers import Ack
+from sharing.checks import row_checks
+from sharing.closing import is_withdrawal
+from sharing.foreign_heads import ForeignHeads
+from sharing.release import Parties, Refusal, recheck
+from sharing.rows import genesis
+from sharing.sequence import Sequence
+from sharing.wire import LANES, Batch, Refused, Shared, decode_batch, parse_topic
+
+MAX_AHEAD_S = 5.0
+"""How far a partner's clock may be ahead of ours, s."""
+
+MAX_TRANSIT_S = 3_600.0
+"""How long a message may have been under way by both clocks, s; what waited longer is not taken,
+and comes anew by a refill."""
+
+ACK_GAPS = 64
+"""Gaps named in an ack; the rest follow when these are filled."""
+
+MAX_STREAMS = 64
+"""Agreements of which the state is remembered; of more, those not in use go first."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Received:
+    """What one message gave.
+
+    Parameters
+    ----------
+    rows
+        Accepted, in order of arrival.
+    refused
+        What was not, with the reason.
+    giver
+        Whom to send an ack; empty: nobody (the message was refused as a whole).
+    """
+
+    rows: ForeignUpdates
+    refused: tuple[Quarantined, ...] = ()
+    giver: str = ""
+
+
+@dataclass(slots=True)
+class _Stream:
+    """State of one agreement."""
+
+    sequence: Sequence
+    heads: ForeignHeads = field(default_factory=ForeignHeads)
+    counts: dict[str, int] = field(
+        default_factory=lambda: dict.fromkeys(("accepted", "refused", "duplicates", "void"), 0)
+    )
+
+
+class Receiver:
+    """Takes what partners give us.
+
+    Parameters
+    ----------
+    agreements
+        By the name of the giver; a giver without one gives nothing.
+    node, mode
+        Ours.
+    """
+
+    def __init__(
+        self, agreements: Mapping[str, Agreement], node: str, mode: Mode = Mode.LIVE
+    ) -> None:
+        self.node = node
+        self.mode = mode
+        self._agreements: dict[str, Agreement] = {}
+        self._streams: dict[tuple[str, str], _Stream] = {}
+        self.refused_messages = 0
+        self.reconfigure(agreements)
+
+    def reconfigure(self, agreements: Mapping[str, Agreement]) -> None:
+        """Put other agreements in force; what has arrived under each is remembered.
+
+        Tracks under one that is not in force any more are closed by the next `expire`.
+        """
+        self._agreements = dict(agreements)
+        for giver, agreement in self._agreements.items():
+            self._stream(giver, agreement.id)
+
+    def _stream(self, giver: str, agreement: str) -> _Stream:
+        key = (giver, agreement)
+        stream = self._streams.pop(key, None)
+        if stream is None:
+            stream = _Stream(Sequence(genesis(giver, self.node, agreement)))
+        self._streams[key] = stream
+        idle = [one for one in self._streams if not self._named(*one)]
+        for old in idle[: max(0, len(self._streams) - MAX_STREAMS)]:
+            del self._streams[old]
+        return stream
+
+    def _named(self, giver: str, agreement: str) -> bool:
+        known = self._agreements.get(giver)
+        return known is not None and known.id == agreement
+
+    # -- messages
+
+    def take(self, payload: bytes, topic: str, received_ns: int, offset: int) -> Received:
+        """Take in one message of a partner's broker.
+
+        Parameters
+        ----------
+        payload, topic
+            As they came.
+        received_ns, offset
+            Of its journal record.
+        """
+        with np.errstate(all="ignore"):  # a partner's NaNs may be of every kind
+            return self._take(payload, topic, received_ns, offset)
+
+    def _take(self, payload: bytes, topic: str, received_ns: int, offset: int) -> Received:
+        batch = self._open(payload, topic, received_ns)
+        if isinstance(batch, Refused):
+            self.refused_messages += 1
+            whole = Quarantined(offset, -1, "", batch.reason, batch.detail)
+            return Received(ForeignUpdates.empty(), (whole,))
+        agreement = self._agreements[batch.giver]
+        stream = self._streams[batch.giver, batch.agreement]
+        taken = stream.sequence.take(batch.first, batch.before, batch.heads())
+        if taken.broken or taken.crowded:
+            self.refused_messages += 1
+            reason, detail = Reason.OUT_OF_RANGE, "too many gaps; comes again"
+            if taken.broken:
+                reason = Reason.BAD_CHAIN
+                detail = f"the chain does not hold at row {taken.broken}"
+            whole = Quarantined(offset, -1, "", reason, f"{batch.giver}: {detail}")
+            return Received(ForeignUpdates.empty(), (whole,), batch.giver)
+        counts = stream.counts
+        counts["duplicates"] += int((~taken.new).sum())
+        counts["void"] += int((taken.new & batch.void).sum())
+        usable = taken.new & ~batch.void
+        faults = self._faults(batch, agreement, received_ns)
+        refused = []
+        for row in np.flatnonzero(usable & np.array([fault is not None for fault in faults])):
+            fault = faults[row]
+            if fault is not None:
+                text = f"{batch.giver} row {batch.first + int(row)}: {fault.detail}"
+                refused.append(Quarantined(offset, int(row), "", fault.reason, text))
+                usable[row] = False
+        counts["refused"] += len(refused)
+        counts["accepted"] += int(usable.sum())
+        rows = self._rows(batch, stream, usable, received_ns, offset)
+        return Received(rows, tuple(refused), batch.giver)
+
+    def _open(self, payload: bytes, topic: str, received_ns: int) -> Batch | Refused:
+        """The batch of a message, if this message may come here and now."""
+        said = parse_topic(topic)
+        if said is None or said.lane not in LANES:
+            return Refused(Reason.UNKNOWN_TOPIC, f"topic {topic[:200]!r}")
+        if said.mode != self.mode:
+            return Refused(Reason.WRONG_MODE, f"topic {topic[:200]!r} in mode {self.mode.name}")
+        if said.receiver != self.node:
+            return Refused(Reason.PARTNER_MISMATCH, f"meant for {said.receiver}")
+        agreement = self._agreements.get(said.giver)
+        if agreement is None or agreement.id != said.agreement:
+            return Refused(
+                Reason.NOT_AGREED, f"no agreement {said.agreement} with {said.giver} is known"
+            )
+        if (agreement.giver, agreement.receiver) != (said.giver, self.node):
+            return Refused(
+                Reason.NOT_AGREED,
+                f"{agreement.id} is between {agreement.giver} and {agreement.receiver}",
+            )
+        batch = decode_batch(payload)
+        if isinstance(batch, Refused):
+            return Refused(batch.reason, f"{said.giver}: {batch.detail}")
+        told = Shared(batch.mode, batch.giver, batch.receiver, batch.agreement, said.lane)
+        if told != said:
+            return Refused(
+                Reason.PARTNER_MISMATCH, f"{said.giver}: the message names {told.topic[:200]}"
+            )
+        if self.node in batch.path:
+            return Refused(Reason.LOOP, f"{said.giver}: has passed this node before")
+        if len(batch.path) > MAX_HOPS or batch.path[0] != said.giver:
+            way = " > ".join(batch.path)[:200]
+            return Refused(Reason.LOOP, f"{said.giver}: came by {way}; only its own is taken")
+        late_s = (received_ns - batch.sent_ns) / NS_PER_S
+        if late_s < -MAX_AHEAD_S:
+            return Refused(
+                Reason.TIME_FUTURE, f"{said.giver}: its clock is {-late_s:.1f} s ahead of ours"
+            )
+        if late_s > MAX_TRANSIT_S:
+            return Refused(Reason.TIME_PAST, f"{said.giver}: sent {late_s:.0f} s ago")
+        closing = is_withdrawal(batch.rows) | batch.void
+        if not agreement.in_force(received_ns) and not closing.all():
+            return Refused(
+                Reason.NOT_AGREED, f"{said.giver}: {agreement.id} is not valid at this time"
+            )
+        return batch
+
+    def _faults(self, batch: Batch, agreement: Agreement, received_ns: int) -> list[Refused | None]:
+        """What is wrong with each row; None: nothing."""
+        rows = batch.rows
+        found: list[Refused | None] = [None] * len(batch)
+        latest = batch.sent_ns + int(MAX_AHEAD_S * NS_PER_S)
+        for mask, reason, detail in row_checks(rows, self.mode, latest):
+            for row in np.flatnonzero(mask).tolist():
+                found[row] = found[row] or Refused(reason, detail)
+        parties = Parties(batch.giver, self.node, self.mode)
+        codes = recheck(rows, agreement, received_ns, parties)
+        codes[is_withdrawal(rows)] = Refusal.NONE
+        for row in np.flatnonzero(codes).tolist():
+            name = Refusal(int(codes[row])).name.lower()
+            found[row] = found[row] or Refused(Reason.NOT_AGREED, name)
+        return found
+
+    def _rows(
+        self, batch: Batch, stream: _Stream, usable: Bools, received_ns: int, offset: int
+    ) -> ForeignUpdates:
+        """Accepted rows with where they came from."""
+        index = np.flatnonzero(usable)
+        rows = batch.rows.take(index)
+        rows.n[:] = index
+        rows, newest = stream.heads.take(rows, batch.first)
+        return _foreign(
+            rows, batch.giver, batch.agreement, batch.first + index, batch.sent_ns, received_ns,
+            offset, newest,
+        )  # fmt: skip
+
+    # -- time
+
+    def expire(self, now_ns: int, offset: int) -> ForeignUpdates:
+        """Close the tracks of agreements that are not in force (any more); call it at every tick.
+
+        Parameters
+        ----------
+        now_ns, offset
+            Of the input by which the time is known.
+
+        Returns
+        -------
+        ForeignUpdates
+            Rows with `seq` 0; usually none.
+        """
+        parts: list[ForeignUpdates] = []
+        n = 0
+        for (giver, name), stream in self._streams.items():
+            agreement = self._agreements.get(giver)
+            if self._named(giver, name) and agreement is not None and agreement.in_force(now_ns):
+                continue
+            rows = stream.heads.close()
+            if not len(rows):
+                continue
+            rows.n[:] = n + np.arange(len(rows))
+            n += len(rows)
+            zero = np.zeros(len(rows), dtype=np.int64)
+            newest = np.ones(len(rows), dtype=np.bool_)
+            parts.append(_foreign(rows, giver, name, zero, now_ns, now_ns, offset, newest))
+        return ForeignUpdates.concat(parts)
+
+    # -- answers
+
+    @property
+    def givers(self) -> tuple[str, ...]:
+        """Partners of whom an agreement is known."""
+        return tuple(self._agreements)
+
+    def ack(self, giver: str) -> dict[str, Any]:
+        """What has arrived of a giver: the fields of `sharing.answers.Ack`.
+
+        Raises
+        ------
+        KeyError
+            No agreement with this giver is known.
+        """
+        agreement = self._agreements[giver]
+        sequence = self._streams[giver, agreement.id].sequence
+        gaps = sequence.gaps(ACK_GAPS)
+        return {
+            "agreement": agreement.id,
+            "contiguous": sequence.contiguous,
+            "highest": sequence.highest,
+            "gaps": [list(gap) for gap in gaps],
+            "head": sequence.head.hex(),
+        }
+
+    def ack_message(self, giver: str) -> tuple[str, Ack]:
+        """Topic on the giver's broker and the ack to publish there.
+
+        Raises
+        ------
+        KeyError
+            No agreement with this giver is known.
+        """
+        document = self.ack(giver)
+        gaps = [(low, high) for low, high in document.pop("gaps")]
+        topic = Shared(self.mode, giver, self.node, document["agreement"], "ack").topic
+        return topic, Ack(**document, gaps=gaps)
+
+    def counters(self) -> dict[str, Any]:
+        """Rows accepted, refused, doubled and void, and tracks held, by giver; plain data."""
+        return {
+            giver: {
+                **self._streams[giver, agreement.id].counts,
+                "held": self._streams[giver, agreement.id].heads.held,
+            }
+            for giver, agreement in self._agreements.items()
+        }
+
+    # -- state
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that decides later rows and acks, as plain data."""
+        return {
+            "refused_messages": self.refused_messages,
+            "streams": [
+                {
+                    "giver": giver,
+                    "agreement": name,
+                    "runs": stream.sequence.snapshot(),
+                    "heads": stream.heads.snapshot(),
+                    "counts": dict(stream.counts),
+                }
+                for (giver, name), stream in self._streams.items()
+            ],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over what `snapshot` gave, under the same node and mode."""
+        self.refused_messages = state["refused_messages"]
+        self._streams = {}
+        for one in state["streams"]:
+            stream = _Stream(Sequence.restore(one["runs"]), counts=dict(one["counts"]))
+            stream.heads.restore(one["heads"])
+            self._streams[one["giver"], one["agreement"]] = stream
+        self.reconfigure(self._agreements)
+
+
+def _foreign(
+    rows: TrackUpdates,
+    giver: str,
+    agreement: str,
+    seq: Array,
+    sent_ns: int,
+    received_ns: int,
+    offset: int,
+    head: Bools,
+) -> ForeignUpdates:
+    count = len(rows)
+    rows.known_offset[:] = offset
+    made = ForeignUpdates.empty(count, (giver,), (agreement,))
+    made.giver[:] = 0
+    made.agreement[:] = 0
+    made.seq[:] = seq
+    made.sent[:] = sent_ns
+    made.received[:] = received_ns
+    made.path[:, 0] = 0
+    made.head[:] = head
+    return ForeignUpdates(rows, **made.columns(), nodes=made.nodes, agreements=made.agreements)
