@@ -132,7 +132,7 @@ def update_height(
     k0, k1 = a / S, b / S
     innovation = z - h[:, 0]
     out = np.stack([h[:, 0] + k0 * innovation, h[:, 1] + k1 * innovation], axis=1)
-    keep = 1.0 - k0
+    keep = variance / S  # 1 - k0, without the rounding that could leave nothing
     covariance = np.stack([keep * a, keep * b, c - k1 * b], axis=1)
     start = np.stack([z, np.zeros_like(z)], axis=1)
     start_covariance = np.stack(

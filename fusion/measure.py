@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fusion.settings import LINE_SIGMA_M, LOWEST_M, NANO, NEW_TARGET_SPREAD_M
+from fusion.settings import LEAST_HEIGHT_SIGMA_M, LINE_SIGMA_M, LOWEST_M, NANO, NEW_TARGET_SPREAD_M
 from model.arrays import Array, Bools, Floats
 from model.coverage import Look
 from model.detections import DetectionKind, Detections
@@ -202,7 +202,7 @@ def scan_of(
         R=R,
         delta=(d.detection_time[rows] - d.time[row]) * NANO,
         height=height,
-        height_variance=height_variance,
+        height_variance=np.maximum(height_variance, LEAST_HEIGHT_SIGMA_M**2),
         velocity=velocity,
         velocity_variance=velocity_variance,
         range_rate=range_rate,

@@ -115,6 +115,9 @@ NEW_TARGET_SPREAD_M = 1.0
 LOWEST_M = 1_000.0
 """How deep below the ellipsoid anything may lie, m: the Dead Sea's shore is at -430."""
 
+LEAST_HEIGHT_SIGMA_M = 0.1
+"""Least standard deviation of a measured height, m."""
+
 MAX_SPEED_MPS = 400.0
 """Fastest mover looked for when candidates are picked, m/s (jet aircraft below Mach 1.2)."""
 

@@ -126,3 +126,14 @@ def test_spoken_numbers_differ_for_240_000_tracks():
     assert spoken_number(0) == b"A0000"
     assert spoken_number(239_999) == b"Z9999"
     assert spoken_number(240_000) == b"A0000"
+
+
+def test_a_sure_height_after_a_vague_one_leaves_a_variance():
+    _, Ph = kalman.update_height(
+        np.array([[0.0, 0.0]]),
+        np.array([[1e10, 0.0, 4.0]]),
+        np.array([5.0]),
+        np.array([1e-12]),
+        2.0,
+    )
+    assert 0.0 < Ph[0, 0] <= 1e-12
