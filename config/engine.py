@@ -5,7 +5,8 @@ itself: anyone who holds it can compute the tracks again.
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from model.detections import Mode
 from model.frames import Region
 from model.sensors import Coverage, DetectionProbability, Sensor, Sensors, Sigmas
 from model.taxonomy import N_CLASSES, class_index
+from sharing.agreement import Agreement, parse_agreement
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class EngineConfig:
         Longest time that a decoder may take over one input.
     late_window_s
         How far behind the newest report a late one is still fused.
+    agreements
+        What partners give us, by the partner's name.
     """
 
     node: str
@@ -48,6 +52,7 @@ class EngineConfig:
     max_future_s: float
     decode_timeout_s: float
     late_window_s: float
+    agreements: Mapping[str, Agreement] = field(default_factory=dict)
 
 
 def engine_payload(
@@ -57,6 +62,7 @@ def engine_payload(
     sensors: list[SensorTable],
     limits: LimitsTable,
     adapters: dict[str, str],
+    agreements: Mapping[str, str] | None = None,
 ) -> bytes:
     """JSON of everything that decides outputs: the payload of a CONFIG record.
 
@@ -68,6 +74,8 @@ def engine_payload(
         Tables as read, in the units of people: so the bytes explain themselves.
     adapters
         Name and version of each adapter in use.
+    agreements
+        Texts of the agreements under which partners give to us, by the partner's name.
     """
     return msgspec.json.encode(
         {
@@ -84,8 +92,24 @@ def engine_payload(
                 sensor.model_dump(mode="json", by_alias=True, exclude_unset=True)
                 for sensor in sensors
             ],
+            **_partners(agreements or {}),
         }
     )
+
+
+def with_agreements(payload: bytes, agreements: Mapping[str, str]) -> bytes:
+    """The payload of a CONFIG record with other agreements in it, all else as it was."""
+    document: dict[str, Any] = msgspec.json.decode(payload)
+    document.pop("partner", None)
+    return msgspec.json.encode(document | _partners(agreements))
+
+
+def _partners(agreements: Mapping[str, str]) -> dict[str, Any]:
+    """Nothing where there are none, so that the payload of a node alone stays what it was."""
+    if not agreements:
+        return {}
+    rows = [{"id": name, "receive_agreement": text} for name, text in agreements.items()]
+    return {"partner": rows}
 
 
 def engine_config(payload: bytes) -> EngineConfig:
@@ -108,6 +132,10 @@ def engine_config(payload: bytes) -> EngineConfig:
         max_future_s=limits.max_future_s,
         decode_timeout_s=limits.decode_timeout_s,
         late_window_s=limits.late_window_s,
+        agreements={
+            table["id"]: parse_agreement(table["receive_agreement"], f"partner {table['id']}")
+            for table in document.get("partner", ())
+        },
     )
 
 

@@ -132,6 +132,50 @@ class BrokerTable(Table):
     protocol: Literal["5", "3.1.1", "auto"] = "auto"
 
 
+class LineTable(Table):
+    """One ``[[line]]``: drawn on the map, a frontier for example."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    points: Annotated[list[tuple[Latitude, Longitude]], Field(min_length=2, max_length=2000)]
+
+
+class PartnerBrokerTable(Table):
+    """``broker`` of a ``[[partner]]``: where that node gives, and as whom we go there."""
+
+    host: str
+    port: Annotated[int, Field(ge=1, le=65_535)] = 1883
+    username: str | None = None
+    password_file: Path | None = None
+    protocol: Literal["5", "3.1.1", "auto"] = "auto"
+
+
+class PartnerTable(Table):
+    """One ``[[partner]]``: a node that we give to, take from, or both.
+
+    Paths count from the site file. ``agreement`` says what we give; without it nothing is given,
+    and no publisher runs. ``username`` and ``password_file`` are the publisher's own at our
+    broker. ``receive_agreement`` is our copy of what the partner gives; ``broker`` is the
+    partner's, where we take it.
+    """
+
+    id: Name
+    agreement: Path | None = None
+    username: str | None = None
+    password_file: Path | None = None
+    receive_agreement: Path | None = None
+    broker: PartnerBrokerTable | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.agreement is None and self.receive_agreement is None:
+            raise ValueError("agreement or receive_agreement must be given")
+        if (self.receive_agreement is None) != (self.broker is None):
+            raise ValueError("receive_agreement and broker belong together")
+        if self.username is None and self.password_file is not None:
+            raise ValueError("password_file stands without username")
+        return self
+
+
 class DatabaseTable(Table):
     """``[database]``."""
 
@@ -191,10 +235,18 @@ class SiteFile(Table):
     serve: ServeTable = ServeTable()
     sensor: Annotated[list[SensorTable], Field(min_length=1)]
     source: list[SourceTable] = []
+    partner: list[PartnerTable] = []
+    line: list[LineTable] = []
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         _unique_ids(self.sensor)
+        partners = [partner.id for partner in self.partner]
+        for partner in partners:
+            if partner == self.node.name:
+                raise ValueError(f"partner {partner!r} is this node itself")
+            if partners.count(partner) > 1:
+                raise ValueError(f"partner: the id {partner!r} is given twice")
         known = {sensor.id for sensor in self.sensor}
         for source in self.source:
             if strangers := sorted(set(source.sensors) - known):

@@ -8,10 +8,13 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from config.engine import EngineConfig, engine_config, engine_payload
+from config.agreements import ReceivedAgreements
+from config.engine import EngineConfig, engine_config, engine_payload, with_agreements
 from config.schema import (
     BrokerTable,
     LimitsTable,
+    LineTable,
+    PartnerTable,
     SensorsFile,
     SensorTable,
     ServeTable,
@@ -40,6 +43,10 @@ class Site:
         The tables of the same names.
     sources
         Who may speak for which sensors.
+    partners
+        Nodes that tracks are given to or taken from.
+    lines
+        What the map shows besides.
     payload
         What the journal keeps of it (`config.engine`).
     engine
@@ -55,12 +62,32 @@ class Site:
     limits: LimitsTable
     serve: ServeTable
     sources: tuple[SourceTable, ...]
+    partners: tuple[PartnerTable, ...]
+    lines: tuple[LineTable, ...]
     payload: bytes
     engine: EngineConfig
 
     def engine_payload(self) -> bytes:
-        """Payload of the CONFIG record that this site asks for."""
-        return self.payload
+        """Payload of the CONFIG record that this site asks for, agreements as they are now."""
+        return with_agreements(self.payload, self.received_agreements().texts)
+
+    def received_agreements(self) -> ReceivedAgreements:
+        """Agreements under which partners give to us, as their files are now."""
+        return ReceivedAgreements(self.path.parent, self.node, self.mode, self.partners)
+
+    def partner(self, name: str) -> PartnerTable:
+        """The partner of a name.
+
+        Raises
+        ------
+        ConfigError
+            There is none in the site file.
+        """
+        for table in self.partners:
+            if table.id == name:
+                return table
+        known = ", ".join(table.id for table in self.partners) or "none"
+        raise ConfigError([f"{self.path}: partner {name!r} is not in it (there are: {known})"])
 
     @property
     def topic_root(self) -> str:
@@ -70,13 +97,29 @@ class Site:
     @property
     def password(self) -> str | None:
         """Broker password, read from its file at each call."""
-        if self.broker.password_file is None:
+        return self.secret(self.broker.password_file, "broker.password_file")
+
+    def secret(self, file: Path | None, key: str) -> str | None:
+        """What stands in a password file, read at each call.
+
+        Parameters
+        ----------
+        file
+            As the site file names it; None: there is none.
+        key
+            Where the site file names it, for the message.
+
+        Raises
+        ------
+        ConfigError
+            It cannot be read.
+        """
+        if file is None:
             return None
-        path = self.path.parent / self.broker.password_file
         try:
-            return path.read_text().strip()
-        except OSError as error:
-            raise ConfigError([f"{self.path}: broker.password_file: {error}"]) from error
+            return (self.path.parent / file).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError([f"{self.path}: {key}: {error}"]) from error
 
 
 def load_site(path: Path, adapters: Mapping[str, Adapter] | None = None) -> Site:
@@ -109,6 +152,8 @@ def load_site(path: Path, adapters: Mapping[str, Adapter] | None = None) -> Site
         limits=file.limits,
         serve=file.serve,
         sources=tuple(file.source),
+        partners=tuple(file.partner),
+        lines=tuple(file.line),
         payload=payload,
         engine=engine_config(payload),
     )

@@ -26,6 +26,8 @@ from model.arrays import Array
 from model.detections import SCHEMA as DETECTIONS
 from model.detections import Detections
 from model.errors import JournalError, Quarantined, Reason
+from model.foreign import SCHEMA as FOREIGN
+from model.foreign import ForeignUpdates
 from model.ports import OutputBatch
 from model.tracks import SCHEMA as UPDATES
 from model.tracks import TrackUpdates
@@ -33,7 +35,7 @@ from model.tracks import TrackUpdates
 PLAIN_VERSION = 0x01
 """First byte of what `pack` makes."""
 
-OUTPUT_VERSION = 0x41
+OUTPUT_VERSION = 0x42
 """First byte of what `pack_output` makes."""
 
 _ARRAY = 1
@@ -169,6 +171,15 @@ def unpack(data: bytes) -> Any:
         _refuse("packed data", error)
 
 
+class _Foreign(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """A `ForeignUpdates` as it is written."""
+
+    updates: dict[str, np.ndarray[Any, Any]]
+    columns: dict[str, np.ndarray[Any, Any]]
+    nodes: tuple[str, ...]
+    agreements: tuple[str, ...]
+
+
 class _Wire(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     """An `OutputBatch` as it is written: an array in this order, tables by column name."""
 
@@ -179,6 +190,7 @@ class _Wire(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     updates: dict[str, np.ndarray[Any, Any]]
     quarantined: tuple[tuple[int, int, str, Reason, str], ...]
     published_ns: int
+    foreign: _Foreign | None
 
 
 _output_decoder = msgspec.msgpack.Decoder(_Wire, ext_hook=_decode)
@@ -203,10 +215,31 @@ def pack_output(batch: OutputBatch) -> bytes:
                 (q.offset, q.item, q.sensor, q.reason, q.detail) for q in batch.quarantined
             ),
             published_ns=batch.published_ns,
+            foreign=_pack_foreign(batch.foreign),
         )
         return bytes((OUTPUT_VERSION,)) + _encoder.encode(wire)
     except _FAILURES as error:
         _refuse("output batch cannot be packed", error)
+
+
+def _pack_foreign(foreign: ForeignUpdates) -> _Foreign | None:
+    if not len(foreign):
+        return None
+    foreign.check()
+    return _Foreign(foreign.updates.columns(), foreign.columns(), foreign.nodes, foreign.agreements)
+
+
+def _unpack_foreign(wire: _Foreign | None) -> ForeignUpdates:
+    if wire is None:
+        return ForeignUpdates.empty()
+    if wire.updates.keys() - UPDATES or wire.columns.keys() - FOREIGN:
+        raise ValueError("unknown columns")
+    return ForeignUpdates(
+        TrackUpdates(**wire.updates),
+        **wire.columns,
+        nodes=wire.nodes,
+        agreements=wire.agreements,
+    ).check()
 
 
 def unpack_output(data: bytes) -> OutputBatch:
@@ -230,6 +263,7 @@ def unpack_output(data: bytes) -> OutputBatch:
             updates=TrackUpdates(**wire.updates).check(),
             quarantined=tuple(Quarantined(*row) for row in wire.quarantined),
             published_ns=wire.published_ns,
+            foreign=_unpack_foreign(wire.foreign),
         )
     except _FAILURES as error:
         _refuse("output batch", error)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from model.arrays import Array, Int32s, Int64s
 from model.detections import Detections
 from model.errors import Quarantined
+from model.foreign import ForeignUpdates
 from model.records import Kind, Record
 from model.sensors import Sensors
 from model.tracks import TrackUpdates
@@ -138,6 +139,8 @@ class OutputBatch:
         What was refused.
     published_ns
         When the core wrote it (not a function of the inputs; for latency only).
+    foreign
+        What partners gave.
     """
 
     first: int
@@ -147,3 +150,4 @@ class OutputBatch:
     updates: TrackUpdates
     quarantined: tuple[Quarantined, ...] = field(default=())
     published_ns: int = 0
+    foreign: ForeignUpdates = field(default_factory=ForeignUpdates.empty)

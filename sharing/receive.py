@@ -5,6 +5,7 @@ the agreement does not allow is refused even if it was sent. Foreign rows never 
 """
 
 from collections.abc import Mapping
+from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +24,7 @@ from sharing.closing import is_withdrawal
 from sharing.foreign_heads import ForeignHeads
 from sharing.release import Parties, Refusal, recheck
 from sharing.rows import genesis
-from sharing.sequence import Sequence
+from sharing.sequence import MAX_RUNS, Sequence
 from sharing.wire import LANES, Batch, Refused, Shared, decode_batch, parse_topic
 
 MAX_AHEAD_S = 5.0
@@ -68,6 +69,13 @@ class _Stream:
     counts: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(("accepted", "refused", "duplicates", "void"), 0)
     )
+    reasons: dict[str, int] = field(default_factory=dict)
+    latest_ns: int = 0
+
+    def refuse(self, refused: "SequenceOf[Quarantined]") -> None:
+        """Count what was refused, by reason."""
+        for item in refused:
+            self.reasons[item.reason] = self.reasons.get(item.reason, 0) + 1
 
 
 class Receiver:
@@ -135,6 +143,8 @@ class Receiver:
         if isinstance(batch, Refused):
             self.refused_messages += 1
             whole = Quarantined(offset, -1, "", batch.reason, batch.detail)
+            if (known := self._stream_of(topic)) is not None:
+                known.refuse([whole])
             return Received(ForeignUpdates.empty(), (whole,))
         agreement = self._agreements[batch.giver]
         stream = self._streams[batch.giver, batch.agreement]
@@ -146,6 +156,7 @@ class Receiver:
                 reason = Reason.BAD_CHAIN
                 detail = f"the chain does not hold at row {taken.broken}"
             whole = Quarantined(offset, -1, "", reason, f"{batch.giver}: {detail}")
+            stream.refuse([whole])
             return Received(ForeignUpdates.empty(), (whole,), batch.giver)
         counts = stream.counts
         counts["duplicates"] += int((~taken.new).sum())
@@ -159,10 +170,19 @@ class Receiver:
                 text = f"{batch.giver} row {batch.first + int(row)}: {fault.detail}"
                 refused.append(Quarantined(offset, int(row), "", fault.reason, text))
                 usable[row] = False
+        stream.refuse(refused)
+        stream.latest_ns = received_ns
         counts["refused"] += len(refused)
         counts["accepted"] += int(usable.sum())
         rows = self._rows(batch, stream, usable, received_ns, offset)
         return Received(rows, tuple(refused), batch.giver)
+
+    def _stream_of(self, topic: str) -> _Stream | None:
+        """The stream in force that a topic names; None: it names none."""
+        said = parse_topic(topic)
+        if said is None or not self._named(said.giver, said.agreement):
+            return None
+        return self._streams[said.giver, said.agreement]
 
     def _open(self, payload: bytes, topic: str, received_ns: int) -> Batch | Refused:
         """The batch of a message, if this message may come here and now."""
@@ -310,14 +330,28 @@ class Receiver:
         return topic, Ack(**document, gaps=gaps)
 
     def counters(self) -> dict[str, Any]:
-        """Rows accepted, refused, doubled and void, and tracks held, by giver; plain data."""
-        return {
-            giver: {
-                **self._streams[giver, agreement.id].counts,
-                "held": self._streams[giver, agreement.id].heads.held,
+        """How it stands with each giver, plain data.
+
+        Returns
+        -------
+        dict
+            By giver: ``agreement``; rows ``accepted``, ``refused``, ``duplicates`` and ``void``;
+            ``held``, tracks; ``gaps``, sequence numbers missing now; ``reasons``, refusals of
+            rows and whole messages; ``latest_ns``, when the newest message was taken in, 0: none.
+        """
+        found = {}
+        for giver, agreement in self._agreements.items():
+            stream = self._streams[giver, agreement.id]
+            missing = sum(high - low + 1 for low, high in stream.sequence.gaps(MAX_RUNS))
+            found[giver] = {
+                "agreement": agreement.id,
+                **stream.counts,
+                "held": stream.heads.held,
+                "gaps": missing,
+                "reasons": dict(stream.reasons),
+                "latest_ns": stream.latest_ns,
             }
-            for giver, agreement in self._agreements.items()
-        }
+        return found
 
     # -- state
 
@@ -332,6 +366,8 @@ class Receiver:
                     "runs": stream.sequence.snapshot(),
                     "heads": stream.heads.snapshot(),
                     "counts": dict(stream.counts),
+                    "reasons": dict(stream.reasons),
+                    "latest_ns": stream.latest_ns,
                 }
                 for (giver, name), stream in self._streams.items()
             ],
@@ -342,7 +378,12 @@ class Receiver:
         self.refused_messages = state["refused_messages"]
         self._streams = {}
         for one in state["streams"]:
-            stream = _Stream(Sequence.restore(one["runs"]), counts=dict(one["counts"]))
+            stream = _Stream(
+                Sequence.restore(one["runs"]),
+                counts=dict(one["counts"]),
+                reasons=dict(one["reasons"]),
+                latest_ns=one["latest_ns"],
+            )
             stream.heads.restore(one["heads"])
             self._streams[one["giver"], one["agreement"]] = stream
         self.reconfigure(self._agreements)

@@ -39,6 +39,9 @@ TAKE_S = 0.05
 STATUS_S = 1.0
 """Pause between two STATUS records, s."""
 
+ANSWER_S = 0.5
+"""Pause between two answers to partners, and two looks at their agreements, s."""
+
 STOP_S = 4.0
 """Within this a staged stop is over, s."""
 
@@ -84,6 +87,7 @@ class Core:
         self._rates: deque[tuple[float, int, int]] = deque(maxlen=RATE_S + 1)
         self._quarantine: dict[str, int] = {}
         self._notices = 0
+        self._partners_due = 0.0
 
     @property
     def processed(self) -> int:
@@ -146,6 +150,7 @@ class Core:
         left = intake.stop_taking(STOP_S / 2)
         while time.monotonic() - began < STOP_S / 2 and self._take(intake, 0.0):
             pass
+        intake.partners.answer(self.engine.receiver)
         log.info("stopped next=%d end=%d left=%d", self._next, self.journal.end, left)
         self._status()
         intake.close(STOP_S / 4)
@@ -211,7 +216,8 @@ class Core:
         metrics.reports.inc(reports)
         metrics.detections.inc(detections)
         metrics.updates.inc(len(batch.updates))
-        messages = (Kind.MESSAGE, Kind.OVERSIZE)
+        metrics.foreign_updates.inc(len(batch.foreign))
+        messages = (Kind.MESSAGE, Kind.OVERSIZE, Kind.PARTNER)
         received = [record.received_ns for record in records if record.kind in messages]
         metrics.published(np.array(received, dtype=np.int64), published_ns)
         if batch.quarantined:
@@ -249,9 +255,19 @@ class Core:
         if now >= self._status_due:
             self._status_due = now + STATUS_S
             self._status()
+        if self.intake is not None and now >= self._partners_due:
+            self._partners_due = now + ANSWER_S
+            self._tend(self.intake)
         if now >= self._snapshot_due:
             self._snapshot_due = now + self.site.limits.snapshot_every_s
             self._snapshot()
+
+    def _tend(self, intake: Intake) -> None:
+        """Tell partners what has arrived; put changed agreements in force, by the journal."""
+        intake.partners.answer(self.engine.receiver)
+        if intake.partners.agreements.look():
+            intake.decide([self.site.engine_payload()], Kind.CONFIG)
+            log.info("agreements of partners have changed, configured anew")
 
     def _snapshot(self) -> None:
         if self.engine.next_offset and save(self.engine, self.outputs, self.snapshots):
@@ -311,6 +327,7 @@ class Core:
                 "lacks": _lacks(link.protocol),
                 **counts._asdict(),
             },
+            "partners": intake.partners.status(self.engine.receiver),
         }
         for name in ("journal_lag_records", "journal_used_mb", "uptime_s"):
             self.metrics.gauge(name, document[name])

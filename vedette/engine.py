@@ -14,18 +14,20 @@ from config import EngineConfig
 from fusion import Tracker
 from ingest.pipeline import Ingest, Limits
 from model.detections import Detections
-from model.errors import SnapshotError, VedetteError
+from model.errors import Quarantined, SnapshotError, VedetteError
+from model.foreign import ForeignUpdates
 from model.ports import Adapter, OutputBatch
 from model.records import Kind, Record
 from model.sensors import Sensor, Sensors
 from model.tracks import TrackUpdates
+from sharing.receive import Receiver
 
-SNAPSHOT_VERSION = 1
+SNAPSHOT_VERSION = 2
 """Layout of what `Engine.snapshot` gives; changed with every change of what is in it."""
 
 
 class Engine:
-    """Decoding, gate and fusion of one node.
+    """Decoding, gate and fusion of one node, and the taking in of what partners give it.
 
     Parameters
     ----------
@@ -50,6 +52,7 @@ class Engine:
         self._config: EngineConfig | None = None
         self._ingest: Ingest | None = None
         self._tracker: Tracker | None = None
+        self._receiver: Receiver | None = None
         self._shed: dict[int, str] = {}
         self.timed_out: tuple[int, ...] = ()
         self.next_offset = 0
@@ -69,10 +72,15 @@ class Engine:
         """The tracker of the configuration in force."""
         return self._parts()[1]
 
-    def _parts(self) -> tuple[Ingest, Tracker]:
-        if self._ingest is None or self._tracker is None:
+    @property
+    def receiver(self) -> Receiver | None:
+        """Who takes in what partners give; None before the first CONFIG record."""
+        return self._receiver
+
+    def _parts(self) -> tuple[Ingest, Tracker, Receiver]:
+        if self._ingest is None or self._tracker is None or self._receiver is None:
             raise VedetteError("no configuration in the journal before its first message")
-        return self._ingest, self._tracker
+        return self._ingest, self._tracker, self._receiver
 
     @property
     def sensor_ids(self) -> tuple[str, ...]:
@@ -95,7 +103,8 @@ class Engine:
         """
         detections: list[Detections] = []
         updates: list[TrackUpdates] = []
-        quarantined: list[Any] = []
+        foreign: list[ForeignUpdates] = []
+        quarantined: list[Quarantined] = []
         timed_out: list[int] = []
         run: list[Record] = []
 
@@ -120,6 +129,13 @@ class Engine:
                 flush()
                 if self._tracker is not None:
                     updates.append(self._tracker.tick(record.received_ns, record.offset))
+                if self._receiver is not None:
+                    foreign.append(self._receiver.expire(record.received_ns, record.offset))
+            elif record.kind == Kind.PARTNER:
+                flush()
+                rows, refused = self._take(record)
+                foreign.append(rows)
+                quarantined.extend(refused)
             elif record.kind == Kind.CONFIG:
                 flush()
                 self._apply(record.payload)
@@ -133,7 +149,16 @@ class Engine:
             detections=Detections.concat(detections),
             updates=TrackUpdates.concat(updates),
             quarantined=tuple(quarantined),
+            foreign=ForeignUpdates.concat([rows for rows in foreign if len(rows)]),
         )
+
+    def _take(self, record: Record) -> tuple[ForeignUpdates, tuple[Quarantined, ...]]:
+        if self._receiver is None:
+            raise VedetteError(
+                f"journal offset {record.offset}: a message before any configuration"
+            )
+        found = self._receiver.take(record.payload, record.topic, record.received_ns, record.offset)
+        return found.rows, found.refused
 
     def counters(self) -> dict[str, Any]:
         """Counts since the journal began: of ingest per sensor, of fusion, tracks by status."""
@@ -143,6 +168,7 @@ class Engine:
             "ingest": self._ingest.counters(),
             "fusion": asdict(self._tracker.counters),
             "tracks": self._tracker.census(),
+            "partners": {} if self._receiver is None else self._receiver.counters(),
         }
 
     def snapshot(self) -> dict[str, Any]:
@@ -154,6 +180,7 @@ class Engine:
             "sensors": list(self.sensor_ids),
             "ingest": None if self._ingest is None else self._ingest.snapshot(),
             "tracker": None if self._tracker is None else self._tracker.snapshot(),
+            "receiver": None if self._receiver is None else self._receiver.snapshot(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -169,12 +196,13 @@ class Engine:
                 f"snapshot of version {state.get('version')}, not {SNAPSHOT_VERSION}"
             )
         self._config, self._payload = None, b""
-        self._ingest = self._tracker = None
+        self._ingest = self._tracker = self._receiver = None
         if state["payload"]:
             self._apply(state["payload"], order=state["sensors"])
-            ingest, tracker = self._parts()
+            ingest, tracker, receiver = self._parts()
             ingest.restore(state["ingest"])
             tracker.restore(state["tracker"])
+            receiver.restore(state["receiver"])
         self.next_offset = state["next_offset"]
 
     def _apply(self, payload: bytes, order: Sequence[str] = ()) -> None:
@@ -202,8 +230,11 @@ class Engine:
             for offset, reason in self._shed.items():
                 ingest.shed(offset, reason)
             self._ingest = ingest
+            # What partners gave to a node of another name is not ours.
+            self._receiver = Receiver(config.agreements, config.node, config.mode)
         else:
             self._parts()[0].reconfigure(sensors, limits)
+            self._parts()[2].reconfigure(config.agreements)
         if self._tracker is None:
             self._tracker = Tracker(sensors, config.region, late_window_s=config.late_window_s)
         else:
@@ -243,4 +274,5 @@ def after(batch: OutputBatch, through: int) -> OutputBatch:
         updates=batch.updates.take(batch.updates.known_offset > through),
         quarantined=tuple(item for item in batch.quarantined if item.offset > through),
         published_ns=batch.published_ns,
+        foreign=batch.foreign.take(batch.foreign.updates.known_offset > through),
     )

@@ -1,8 +1,8 @@
 """From the broker to the engine: journal first, acknowledge then, hand over last.
 
-Three threads meet here. The link's thread submits batches, the journal's thread makes them durable
-and sends the acks, the core's main thread takes the records out with `Intake.take`. A fourth does
-nothing but tick.
+Threads meet here. The links' threads (our broker's, and one for each partner's) submit batches,
+the journal's thread makes them durable and sends the acks, the core's main thread takes the records
+out with `Intake.take`. One more does nothing but tick.
 """
 
 import json
@@ -28,6 +28,7 @@ from link.redelivery import Redelivery
 from link.settings import ClientSettings
 from model.errors import JournalError, VedetteError
 from model.records import Kind, Record
+from vedette.partners import PartnerLink, Partners
 
 log = logging.getLogger("vedette.core")
 
@@ -40,21 +41,30 @@ HEAD_BYTES = 64
 BACKLOG = 65_536
 """Records waiting in memory at most; what is over is read from the journal again."""
 
+PARTNER_BYTES = 8 << 20
+"""A partner's message may be so long, whatever sensors may send: 500 rows take 0.3 MB."""
+
 WAIT_S = 0.5
 """How long one try to submit waits for room in the journal's queue, s."""
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """A record of our own (SHED) on its way into the journal.
+class Due:
+    """What is to be done once a record is durable.
 
     Parameters
     ----------
+    carried
+        Acks at our own broker.
+    partners
+        Acks at partners' brokers.
     durable
-        Set once it is there.
+        Set then; None: nobody waits.
     """
 
-    durable: threading.Event
+    carried: Carried = NOTHING
+    partners: tuple[tuple[PartnerLink, tuple[Token, ...]], ...] = ()
+    durable: threading.Event | None = None
 
 
 def filters_of(site: Site) -> list[str]:
@@ -76,7 +86,7 @@ def settings_of(site: Site) -> ClientSettings:
     )
 
 
-def row_of(message: Incoming, limit: int) -> tuple[Kind, bytes]:
+def row_of(message: Incoming, limit: int, kind: Kind = Kind.MESSAGE) -> tuple[Kind, bytes]:
     """Kind and payload under which a message is journaled.
 
     Parameters
@@ -86,9 +96,11 @@ def row_of(message: Incoming, limit: int) -> tuple[Kind, bytes]:
     limit
         Longest payload that is kept, bytes. Of a longer one only length, SHA-256 and first bytes
         are, so that nobody can fill the disk with a few messages.
+    kind
+        Of what is kept whole.
     """
     if len(message.payload) <= limit:
-        return Kind.MESSAGE, message.payload
+        return kind, message.payload
     text = {
         "length": len(message.payload),
         "sha256": sha256(message.payload).hexdigest(),
@@ -123,6 +135,7 @@ class Intake:
             redelivery=redelivery,
         )
         self._acks = Acks(self.subscriber, self._mark)
+        self.partners = Partners(site, self._on_partner)
         self._order = threading.Lock()
         self._loose: list[Token] = []
         self._stopping = threading.Event()
@@ -144,6 +157,8 @@ class Intake:
             not_before_ns=not_before_ns,
         )
         self.subscriber.start()
+        for link in self.partners.links:
+            link.subscriber.start()
         self._ticker.start()
 
     def stop_taking(self, timeout_s: float) -> int:
@@ -159,6 +174,8 @@ class Intake:
         JournalError
             The journal's thread had failed.
         """
+        for link in self.partners.links:
+            link.subscriber.pause(0.0)
         self.subscriber.pause(timeout_s / 3)
         self._stopping.set()
         if self._ticker.ident is not None:
@@ -173,6 +190,8 @@ class Intake:
     def close(self, timeout_s: float) -> None:
         """Disconnect, after the last acks, and end every thread; may be called twice."""
         self._stopping.set()
+        for link in self.partners.links:
+            link.subscriber.stop(timeout_s / (1 + len(self.partners.links)))
         self.subscriber.stop(timeout_s)
         if self._committer is not None:
             try:
@@ -198,8 +217,8 @@ class Intake:
             self._waiting_records -= len(batch)
             return batch
 
-    def decide(self, payloads: Sequence[bytes]) -> None:
-        """Journal SHED records and wait until they are durable.
+    def decide(self, payloads: Sequence[bytes], kind: Kind = Kind.SHED) -> None:
+        """Journal records of our own and wait until they are durable.
 
         Raises
         ------
@@ -207,11 +226,12 @@ class Intake:
             If the journal's thread has ended meanwhile.
         """
         committer = self._running()
-        decision = Decision(threading.Event())
+        durable = threading.Event()
+        due = Due(durable=durable)
         for payload in payloads:
-            while not committer.submit(Kind.SHED, "", payload, token=decision, wait_s=WAIT_S):
+            while not committer.submit(kind, "", payload, token=due, wait_s=WAIT_S):
                 self.check()
-        while not decision.durable.wait(WAIT_S):
+        while not durable.wait(WAIT_S):
             self.check()
 
     def check(self) -> None:
@@ -225,8 +245,10 @@ class Intake:
         committer = self._running()
         if committer.failed is not None:
             raise VedetteError(f"the journal's thread has ended: {committer.failed}")
-        if self.subscriber.failed is not None:
-            raise VedetteError(f"the link's thread has ended: {self.subscriber.failed}")
+        for link in (self.subscriber, *(one.subscriber for one in self.partners.links)):
+            if link.failed is not None:
+                name = link.settings.name
+                raise VedetteError(f"the thread of the link to {name} has ended: {link.failed}")
 
     def _running(self) -> GroupCommitter:
         if self._committer is None:
@@ -268,17 +290,29 @@ class Intake:
             for message, carried in received.carry(self._loose):
                 kind, payload = row_of(message, self._site.limits.max_payload_bytes)
                 self.oversize += kind == Kind.OVERSIZE
-                self._submit(kind, message, payload, carried)
+                self._submit(kind, message, payload, Due(carried), message.token.mid)
 
-    def _submit(self, kind: Kind, message: Incoming, payload: bytes, carried: Carried) -> None:
+    def _on_partner(self, link: PartnerLink, received: Received) -> None:
+        """On the thread of a partner's link."""
+        limit = max(self._site.limits.max_payload_bytes, PARTNER_BYTES)
+        with self._order:
+            for message, carried in received.carry(link.loose):
+                kind, payload = row_of(message, limit, Kind.PARTNER)
+                self.oversize += kind == Kind.OVERSIZE
+                self._submit(kind, message, payload, Due(partners=((link, carried.tokens),)))
+
+    def _submit(
+        self, kind: Kind, message: Incoming, payload: bytes, due: Due, mid: int = 0
+    ) -> None:
+        """Hand over to the journal; `mid` is told of messages of our own broker alone."""
         committer = self._running()
         # As long as there is no room nothing more is read: the broker keeps the rest.
         while not committer.submit(
             kind,
             message.topic,
             payload,
-            message.token.mid,
-            carried,
+            mid,
+            due,
             message.received_ns,
             wait_s=WAIT_S,
         ):
@@ -289,35 +323,42 @@ class Intake:
 
     def _tick(self) -> None:
         committer = self._running()
-        due = time.monotonic()
+        next_s = time.monotonic()
         while not self._stopping.is_set():
-            due = max(due + TICK_S, time.monotonic())
+            next_s = max(next_s + TICK_S, time.monotonic())
             if committer.stalled:
                 pass  # ticks of a time in which nothing could be journaled tell nothing
             elif self._order.acquire(timeout=TICK_S):
                 try:
-                    carried = Carried(tuple(self._loose))
-                    if committer.submit(Kind.TICK, "", b"", token=carried):
-                        self._loose.clear()
+                    loose = tuple((link, tuple(link.loose)) for link in self.partners.links)
+                    due = Due(Carried(tuple(self._loose)), loose)
+                    if committer.submit(Kind.TICK, "", b"", token=due):
+                        for tokens in (self._loose, *(link.loose for link in self.partners.links)):
+                            tokens.clear()
                 finally:
                     self._order.release()
-            self._stopping.wait(max(0.0, due - time.monotonic()))
+            self._stopping.wait(max(0.0, next_s - time.monotonic()))
 
     # -- the journal's thread
 
     def _on_durable(self, records: Sequence[Record], tokens: Sequence[Any]) -> None:
         now_ns = time.time_ns()
-        carried = [token if isinstance(token, Carried) else NOTHING for token in tokens]
-        self._acks.durable(records[0].offset, carried, now_ns)
+        dues = [token if isinstance(token, Due) else Due() for token in tokens]
+        self._acks.durable(records[0].offset, [due.carried for due in dues], now_ns)
         self._acks.tick(now_ns)
         with self._ready:
             if self._waiting_records + len(records) <= BACKLOG:
                 self._waiting.append(list(records))
                 self._waiting_records += len(records)
             self._ready.notify()
-        for token in tokens:
-            if isinstance(token, Decision):
-                token.durable.set()
+        waiting: dict[PartnerLink, list[Token]] = {}
+        for due in dues:
+            for link, acks in due.partners:
+                waiting.setdefault(link, []).extend(acks)
+            if due.durable is not None:
+                due.durable.set()
+        for link, tokens_due in waiting.items():
+            link.subscriber.ack(tokens_due)
 
 
 def shed_payload(offset: int, reason: str) -> bytes:

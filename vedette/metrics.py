@@ -69,6 +69,7 @@ class Metrics:
         self.reports = self._counter("reports", "Reports that passed the gate")
         self.detections = self._counter("detections", "Detections that passed the gate")
         self.updates = self._counter("track_updates", "Track updates issued")
+        self.foreign_updates = self._counter("foreign_updates", "Track updates that partners gave")
         self.snapshots = self._counter("snapshots", "Snapshots saved")
         self.shed = self._counter("shed", "Inputs shed because their decoding ran out of time")
         self.notices = Counter(

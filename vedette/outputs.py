@@ -37,7 +37,9 @@ RETRY_S = 0.5
 
 def is_empty(batch: OutputBatch) -> bool:
     """Whether the inputs of a batch gave nothing at all."""
-    return not (batch.detections.n_reports or len(batch.updates) or batch.quarantined)
+    return not (
+        batch.detections.n_reports or len(batch.updates) or len(batch.foreign) or batch.quarantined
+    )
 
 
 def last_output(reader: LogReader, end: int | None = None) -> Record | None:

@@ -29,7 +29,6 @@ from model.errors import ConfigError, JournalError, JournalFull
 from model.ports import OutputBatch
 from model.records import Kind
 from model.tracks import TrackUpdates
-from sharing.agreement import NAME
 from sharing.agreement_file import AgreementFile
 from sharing.answers import Control
 from sharing.closing import is_withdrawal
@@ -92,13 +91,7 @@ class Publication:
     broker: ClientSettings
 
 
-def publication_of(
-    site: Site,
-    partner: str,
-    agreement: Path | None = None,
-    username: str | None = None,
-    password_file: Path | None = None,
-) -> Publication:
+def publication_of(site: Site, partner: str) -> Publication:
     """What a site file says about the publisher of one partner.
 
     Parameters
@@ -107,35 +100,31 @@ def publication_of(
         The site file.
     partner
         Name of the partner's node.
-    agreement
-        The agreement file; None: ``agreements/<partner>.toml`` beside the site file.
-    username, password_file
-        Of the publisher's own user at the broker; None: those of the site file. Brokers that use
-        the user name as the client id need a user for each publisher.
 
     Raises
     ------
     ConfigError
-        The password cannot be read, or the partner has no usable name.
+        The site file does not know the partner, gives it nothing, or names a password that cannot
+        be read.
     """
-    if not NAME.fullmatch(partner) or partner == site.node:
-        raise ConfigError([f"{site.path}: partner {partner!r} is no name of another node"])
-    password = site.password
-    if password_file is not None:
-        try:
-            password = password_file.read_text().strip()
-        except OSError as error:
-            raise ConfigError([f"{password_file}: {error.strerror or error}"]) from error
+    table = site.partner(partner)
+    where = f"partner {partner!r}"
+    if table.agreement is None:
+        raise ConfigError([f"{site.path}: {where}.agreement: missing, so nothing is given"])
+    # Brokers that use the user name as the client id need a user for each publisher.
+    own = table.username is not None
     return Publication(
         parties=Parties(site.node, partner, Mode[site.mode.upper()]),
-        agreement=agreement or site.path.parent / "agreements" / f"{partner}.toml",
+        agreement=site.path.parent / table.agreement,
         data_dir=site.data_dir,
         broker=ClientSettings(
             host=site.broker.host,
             port=site.broker.port,
             client_id=f"{site.topic_root.replace('/', '-')}-to-{partner}",
-            username=username or site.broker.username,
-            password=password,
+            username=table.username if own else site.broker.username,
+            password=site.secret(table.password_file, f"{where}.password_file")
+            if own
+            else site.password,
             protocol=site.broker.protocol,
         ),
     )
@@ -396,14 +385,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m vedette.publishing")
     parser.add_argument("site", type=Path)
     parser.add_argument("partner")
-    parser.add_argument("--agreement", type=Path)
-    parser.add_argument("--username")
-    parser.add_argument("--password-file", type=Path)
     args = parser.parse_args(arguments)
 
     def build(path: Path) -> Publishing:
-        own = args.username, args.password_file
-        return Publishing(publication_of(load_site(path), args.partner, args.agreement, *own))
+        return Publishing(publication_of(load_site(path), args.partner))
 
     return run_process(f"share-{args.partner}", build, [str(args.site)])
 

@@ -1,13 +1,14 @@
 """`Supervisor`: keeps the processes of a node running, and ends them in order.
 
 A process that dies is started again after a pause that grows while it keeps dying. At a stop the
-core ends first, so that serve can store what the core still wrote.
+core ends first, so that publishers can give and serve can store what it still wrote.
 """
 
 import logging
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,6 +34,9 @@ CORE_STOP_S = 4.5
 SERVE_STOP_S = 4.0
 """Longest that serve may take to stop, s."""
 
+SHARE_STOP_S = 3.5
+"""Longest that a publisher may take to stop, s."""
+
 WRONG = 2
 """Exit status of a process that says: my site file is wrong. It is not started again."""
 
@@ -47,11 +51,18 @@ class Process:
         What it is called, and the module to run.
     stop_s
         Longest that it may take to stop.
+    arguments
+        Of the command line, behind the site file.
+    vital
+        Without it there is no node: if it refuses the site file, the node ends. Another is
+        started again and again, for what it misses (a password) may come.
     """
 
     name: str
     module: str
     stop_s: float
+    arguments: tuple[str, ...] = ()
+    vital: bool = True
     child: Child | None = None
     started: float = 0.0
     due: float = 0.0
@@ -61,18 +72,24 @@ class Process:
 
 
 class Supervisor:
-    """Runs core and serve of a site.
+    """Runs core, serve and publishers of a site.
 
     Parameters
     ----------
     site
         The site file.
+    partners
+        Partners that a publisher of their own gives to.
     """
 
-    def __init__(self, site: Path) -> None:
+    def __init__(self, site: Path, partners: Sequence[str] = ()) -> None:
         self._site = site
         self.processes = [
             Process("core", "vedette.core", CORE_STOP_S),
+            *(
+                Process(f"share-{name}", "vedette.publishing", SHARE_STOP_S, (name,), vital=False)
+                for name in partners
+            ),
             Process("serve", "vedette.serving", SERVE_STOP_S),
         ]
         self.stopping = threading.Event()
@@ -95,7 +112,13 @@ class Supervisor:
                     break
                 self.stopping.wait(LOOK_S)
         finally:
-            killed = [process.name for process in self.processes if not self._stop(process)]
+            core, *readers = self.processes
+            killed = [
+                process.name
+                for group in ([core], readers)
+                for process, whole in zip(group, self._stop(group), strict=True)
+                if not whole
+            ]
         if killed:
             log.error("killed processes=%s", ",".join(killed))
             return status or 1
@@ -119,7 +142,7 @@ class Supervisor:
             child.wait()
             process.child = None
             process.statuses.append(status)
-            if status == WRONG:
+            if status == WRONG and process.vital:
                 log.error("gave up process=%s status=%d", process.name, status)
                 return True
             if now - process.started > STEADY_S:
@@ -135,32 +158,42 @@ class Supervisor:
             process.delay = min(2 * process.delay, LAST_DELAY_S)
             process.restarts += 1
         if now >= process.due:
-            process.child = Child.python(process.name, process.module, [str(self._site)])
+            arguments = [str(self._site), *process.arguments]
+            process.child = Child.python(process.name, process.module, arguments)
             process.started = now
             log.info("started process=%s pid=%d", process.name, process.child.pid)
         return False
 
-    def _stop(self, process: Process) -> bool:
-        """End a process; returns whether it ended by itself."""
-        child, process.child = process.child, None
+    def _stop(self, processes: Sequence[Process]) -> list[bool]:
+        """End processes, side by side; returns of each whether it ended by itself."""
+        began = time.monotonic()
+        running = [process for process in processes if process.child is not None]
+        whole = dict.fromkeys((process.name for process in processes), True)
+        for process in running:
+            if process.child is not None and not self.at_once.is_set():
+                process.child.send(signal.SIGTERM)
+        while running:
+            running = [process for process in running if not self._ended(process, began, whole)]
+            if running:
+                time.sleep(LOOK_S / 5)
+        return [whole[process.name] for process in processes]
+
+    def _ended(self, process: Process, began: float, whole: dict[str, bool]) -> bool:
+        """Whether a process that was told to end has; notes whether it did so by itself."""
+        child, after_s = process.child, time.monotonic() - began
         if child is None:
             return True
-        began = time.monotonic()
-        if not self.at_once.is_set():
-            child.send(signal.SIGTERM)
-        while child.poll() is None:
-            if self.at_once.is_set() or time.monotonic() - began > process.stop_s:
-                child.kill()
+        if child.poll() is None:
+            if not self.at_once.is_set() and after_s <= process.stop_s:
                 return False
-            time.sleep(LOOK_S / 5)
-        status = child.wait()
-        log.info(
-            "ended process=%s %s after_s=%.1f",
-            process.name,
-            _cause(status),
-            time.monotonic() - began,
-        )
-        return status == 0
+            child.kill()
+            whole[process.name] = False
+        else:
+            status = child.wait()
+            whole[process.name] = status == 0
+            log.info("ended process=%s %s after_s=%.1f", process.name, _cause(status), after_s)
+        process.child = None
+        return True
 
 
 def _cause(status: int) -> str:

@@ -16,6 +16,7 @@ from journal.codec import pack, pack_output, unpack, unpack_output
 from model.arrays import Array
 from model.detections import DetectionKind, Detections, DetectionsBuilder
 from model.errors import JournalError, Quarantined, Reason
+from model.foreign import ForeignUpdates
 from model.ports import OutputBatch
 from model.tracks import TrackUpdates
 
@@ -183,7 +184,19 @@ def a_batch() -> OutputBatch:
         updates=updates,
         quarantined=(Quarantined(6, -1, "radar-1", Reason.NOT_JSON, "no JSON: 'x'"),),
         published_ns=1_772_366_400_250_000_000,
+        foreign=some_foreign(),
     )
+
+
+def some_foreign() -> ForeignUpdates:
+    rows = ForeignUpdates.empty(2, ("south", "east"), ("a-1",))
+    rows.updates.state[0] = [1, 2, np.nan, -0.0, np.inf, 5e-324]
+    rows.giver[:] = [1, 0]
+    rows.agreement[:] = 0
+    rows.seq[:] = [7, 2**61]
+    rows.path[:, 0] = [1, 0]
+    rows.head[:] = [True, False]
+    return rows
 
 
 def assert_same_batch(a: OutputBatch, b: OutputBatch) -> None:
@@ -195,6 +208,12 @@ def assert_same_batch(a: OutputBatch, b: OutputBatch) -> None:
         assert ours.keys() == theirs.keys()
         for key in ours:
             assert same(ours[key], theirs[key]), key
+    for mine, yours in (
+        (a.foreign.columns(), b.foreign.columns()),
+        (a.foreign.updates.columns(), b.foreign.updates.columns()),
+    ):
+        assert all(same(mine[key], yours[key]) for key in mine)
+    assert (a.foreign.nodes, a.foreign.agreements) == (b.foreign.nodes, b.foreign.agreements)
 
 
 def test_output_batches_come_back() -> None:
@@ -209,7 +228,7 @@ def test_output_batches_come_back() -> None:
 
 def test_output_batch_is_a_message_that_others_can_read() -> None:
     data = pack_output(a_batch())
-    assert data[0] == 0x41
+    assert data[0] == 0x42
     plain = msgspec.msgpack.decode(data[1:])
     assert plain[:3] == [5, 9, ["radar-1", "lidar-ü"]]
     assert plain[5] == [[6, -1, "radar-1", "not_json", "no JSON: 'x'"]]
@@ -231,11 +250,14 @@ def test_output_batch_that_breaks_the_schema_is_refused() -> None:
         ({4: {**whole[4], "n": msgspec.msgpack.Ext(2, b"\x03<i8\x00" + bytes(8))}}, "ndarray"),
         ({0: "5"}, "int"),
         ({5: [[6, -1, "radar-1", "no such reason", ""]]}, "no such reason"),
+        ({7: [*whole[7][:2], ["south"], ["a-1"]]}, "no name"),
+        ({7: [whole[7][0], {**whole[7][1], "n": whole[7][1]["seq"]}, *whole[7][2:]]}, "unknown"),
+        ({7: [whole[7][0], {}, *whole[7][2:]]}, "giver"),
     ]
     for change, what in changes:
         altered = [change.get(i, value) for i, value in enumerate(whole)]
         with pytest.raises(JournalError, match=what):
-            unpack_output(b"\x41" + msgspec.msgpack.encode(altered))
+            unpack_output(b"\x42" + msgspec.msgpack.encode(altered))
 
 
 def test_every_cut_and_flip_of_an_output_batch_is_harmless() -> None:

@@ -61,6 +61,11 @@ dsn = "host=127.0.0.1 port=1 dbname=none"
 [[sensor]]
 id = "radar-1"
 position = {{ lat = 59.4, lon = 28.2 }}
+[[partner]]
+id = "south"
+agreement = "agreements/south.toml"
+username = "north-to-south"
+password_file = "password"
 """
 
 
@@ -105,8 +110,7 @@ class GivingNode:
         return content
 
     def start(self) -> "GivingNode":
-        arguments = [str(self.site), "south", "--username", "north-to-south"]
-        arguments += ["--password-file", str(self.folder / "password")]
+        arguments = [str(self.site), "south"]
         self.child = Child.python("publisher", "vedette.publishing", arguments, log=self.log)
         return self
 

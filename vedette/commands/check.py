@@ -9,6 +9,7 @@ from adapters.registry import load_all
 from config import load_site
 from model.errors import ConfigError
 from vedette.local.installation import foreign_owners
+from vedette.partners import partner_problems
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -28,6 +29,7 @@ def run(args: argparse.Namespace) -> int:
     problems = [f"installation: {problem}" for problem in foreign_owners()]
     try:
         site = load_site(args.site, load_all())
+        problems.extend(partner_problems(site))
     except ConfigError as error:
         problems.extend(error.problems)
     if args.json:

@@ -9,9 +9,9 @@ from adapters.registry import load_all
 from config import load_site
 from vedette.local.process import watch_parent
 from vedette.logs import set_up
-from vedette.supervisor import CORE_STOP_S, SERVE_STOP_S, Supervisor
+from vedette.supervisor import CORE_STOP_S, SERVE_STOP_S, SHARE_STOP_S, Supervisor
 
-ORPHAN_S = CORE_STOP_S + SERVE_STOP_S + 1.0
+ORPHAN_S = CORE_STOP_S + max(SERVE_STOP_S, SHARE_STOP_S) + 1.0
 """Seconds that the whole node gets when whoever started it is gone."""
 
 
@@ -21,7 +21,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "run",
         help="run a node until SIGTERM or Ctrl-C",
         description=(
-            "Starts the processes of a node (core, serve), starts one again that dies, and stops "
+            "Starts the processes of a node (core, serve, and a publisher for each partner that it "
+            "gives to), starts one again that dies, and stops "
             "them in order: what was received is processed and stored first. A second signal "
             "ends everything at once. Log lines go to stderr."
         ),
@@ -35,7 +36,8 @@ def run(args: argparse.Namespace) -> int:
     """Run until a signal; 0 if everything ended in good order."""
     log = set_up("run")
     site = load_site(args.site, load_all())
-    supervisor = Supervisor(args.site.resolve())
+    giving = [partner.id for partner in site.partners if partner.agreement is not None]
+    supervisor = Supervisor(args.site.resolve(), giving)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda one, _frame: supervisor.signalled(one))
     watch_parent(ORPHAN_S)

@@ -1,0 +1,188 @@
+"""A core's connections to its partners' brokers: what they give goes into the journal first.
+
+A message that is redelivered after a restart is journaled again: the receiver knows rows by their
+numbers and takes each once, so no note of the acks outlives the process here.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from config import Site
+from config.schema import PartnerTable
+from link.client import Subscriber
+from link.messages import Received, Token
+from link.settings import ClientSettings
+from model.detections import Mode
+from model.errors import ConfigError
+from sharing.agreement_file import AgreementFile
+from sharing.answers import encode_back
+from sharing.receive import Receiver
+from sharing.release import Parties
+from sharing.wire import Shared
+
+log = logging.getLogger("vedette.core")
+
+LANES = ("live", "backfill")
+"""What is subscribed of each agreement; ``live.json`` is for people."""
+
+Take = Callable[["PartnerLink", Received], None]
+"""Takes a batch on the link's thread; sends the acks once all of it is durable."""
+
+
+def filters_of(site: Site, giver: str) -> list[str]:
+    """Topic filters of what a partner gives us; which agreements it names is judged later."""
+    mode = Mode[site.mode.upper()]
+    return [Shared(mode, giver, site.node, "+", lane).topic for lane in LANES]
+
+
+def settings_of(site: Site, partner: PartnerTable) -> ClientSettings:
+    """How the core speaks to a partner's broker.
+
+    Raises
+    ------
+    ConfigError
+        The site file names no broker of this partner, or its password cannot be read.
+    """
+    broker = partner.broker
+    if broker is None:
+        raise ConfigError([f"{site.path}: partner {partner.id!r}.broker: missing"])
+    key = f"partner {partner.id!r}.broker.password_file"
+    return ClientSettings(
+        host=broker.host,
+        port=broker.port,
+        client_id=f"{site.topic_root.replace('/', '-')}-from-{partner.id}",
+        username=broker.username,
+        password=site.secret(broker.password_file, key),
+        protocol=broker.protocol,
+    )
+
+
+class PartnerLink:
+    """The connection to one partner's broker.
+
+    Parameters
+    ----------
+    site
+        Our site file.
+    giver
+        Name of the partner.
+    settings
+        Its broker, and our client id and credentials there.
+    take
+        Takes what comes, in order.
+
+    Attributes
+    ----------
+    loose : list of Token
+        Acks that no message carries; they go with whatever is journaled next.
+    """
+
+    def __init__(self, site: Site, giver: str, settings: ClientSettings, take: Take) -> None:
+        self.giver = giver
+        self.loose: list[Token] = []
+        self.subscriber = Subscriber(
+            settings, filters_of(site, giver), lambda received: take(self, received)
+        )
+
+    def answer(self, receiver: Receiver) -> None:
+        """Tell the giver what has arrived, best effort."""
+        if self.giver in receiver.givers and self.subscriber.status.connected:
+            topic, ack = receiver.ack_message(self.giver)
+            self.subscriber.publish(topic, encode_back(ack))
+
+
+class Partners:
+    """All partners of a node, as its core deals with them.
+
+    Parameters
+    ----------
+    site
+        Our site file.
+    take
+        Takes what comes on a link.
+    """
+
+    def __init__(self, site: Site, take: Take) -> None:
+        self._tables = site.partners
+        self.agreements = site.received_agreements()
+        self.links: list[PartnerLink] = []
+        self._problems: dict[str, str] = {}
+        for name, problem in self.agreements.problems.items():
+            log.error("partner=%s no agreement: %s", name, problem)
+        for partner in site.partners:
+            if partner.broker is None:
+                continue
+            try:
+                self.links.append(PartnerLink(site, partner.id, settings_of(site, partner), take))
+            except ConfigError as error:  # a node works without its partners
+                problem = "; ".join(error.problems)
+                self._problems[partner.id] = problem
+                log.error("partner=%s no link: %s", partner.id, problem)  # noqa: TRY400 - says it all
+
+    def answer(self, receiver: Receiver | None) -> None:
+        """Tell every giver what has arrived.
+
+        Parameters
+        ----------
+        receiver
+            After it has taken what is journaled; nothing else may be told to have arrived.
+        """
+        if receiver is not None:
+            for link in self.links:
+                link.answer(receiver)
+
+    def status(self, receiver: Receiver | None) -> list[dict[str, Any]]:
+        """Of each partner: its node, how the link stands, and what has come in; plain data."""
+        links = {link.giver: link.subscriber for link in self.links}
+        counters = {} if receiver is None else receiver.counters()
+        rows = []
+        for table in self._tables:
+            link = links.get(table.id)
+            connected, reason = None, self._problems.get(table.id, "")
+            if link is not None:
+                connected, reason = link.status.connected, link.status.reason
+                if connected and link.counts.refused_filters:
+                    reason = f"{link.settings.name}: refuses our subscriptions"
+            why = self.agreements.problems.get(table.id, "") or reason
+            row: dict[str, Any] = {"node": table.id, "connected": connected, "reason": reason}
+            row["in"] = []
+            if table.receive_agreement is not None:
+                row["in"].append(_taken(counters.get(table.id), why))
+            rows.append(row)
+        return rows
+
+
+def _taken(counter: dict[str, Any] | None, why_silent: str) -> dict[str, Any]:
+    if counter is None:
+        return {"agreement": "", "received": 0, "gaps": 0, "last_ns": None, "refused": {},
+                "held": 0, "why_silent": why_silent or "no agreement is in force here"}  # fmt: skip
+    return {
+        "agreement": counter["agreement"],
+        "received": counter["accepted"],
+        "gaps": counter["gaps"],
+        "last_ns": counter["latest_ns"] or None,
+        "refused": counter["reasons"],
+        "held": counter["held"],
+        "why_silent": why_silent,
+    }
+
+
+def partner_problems(site: Site) -> list[str]:
+    """What is wrong with the agreements and passwords that a site names, a line each."""
+    problems = list(site.received_agreements().problems.values())
+    for partner in site.partners:
+        ours, theirs = partner.password_file, partner.broker and partner.broker.password_file
+        for file, key in ((ours, "password_file"), (theirs, "broker.password_file")):
+            try:
+                site.secret(file, f"partner {partner.id!r}.{key}")
+            except ConfigError as error:
+                problems.extend(error.problems)
+        if partner.agreement is not None:
+            given = AgreementFile(
+                site.path.parent / partner.agreement,
+                Parties(site.node, partner.id, Mode[site.mode.upper()]),
+            )
+            given.look()
+            problems.extend(given.problems)
+    return problems
