@@ -7,8 +7,10 @@ from typing import Any
 from psycopg import sql
 
 from model.detections import Detections
+from model.foreign import ForeignUpdates
 from model.tracks import Status, TrackUpdates, UpdateReason
 from storage.connection import Connection, connect, storage_errors
+from storage.foreign_tables import FOREIGN_COLUMNS, decode_foreign
 from storage.tables import (
     DETECTION_COLUMNS,
     REPORT_COLUMNS,
@@ -17,7 +19,15 @@ from storage.tables import (
     decode_tracks,
 )
 
-TABLES = ("reports", "detections", "tracks", "track_current", "quarantine")
+TABLES = (
+    "reports",
+    "detections",
+    "tracks",
+    "track_current",
+    "quarantine",
+    "foreign_updates",
+    "foreign_current",
+)
 
 
 class History:
@@ -103,14 +113,7 @@ class History:
         since_ns, until_ns
             Only those whose `valid` lies in [since_ns, until_ns), UTC ns.
         """
-        # The same bounds in microseconds, outwards, let a hypertable leave out chunks.
-        where = sql.SQL(
-            "(%(since)s::bigint IS NULL OR valid_ns >= %(since)s AND valid >="
-            " to_timestamp(%(since)s / 1000000000) - interval '1 second')"
-            " AND (%(until)s::bigint IS NULL OR valid_ns < %(until)s AND valid <="
-            " to_timestamp(%(until)s / 1000000000) + interval '1 second')"
-            " ORDER BY known_offset, n"
-        )
+        where = _between("valid") + sql.SQL(" ORDER BY known_offset, n")
         return self._tracks("tracks", where, {"since": since_ns, "until": until_ns})
 
     def detections(self, first: int = 0, through: int | None = None) -> Detections:
@@ -138,6 +141,91 @@ class History:
         with self._lock:
             return decode_detections(found[0], found[1], self._places)
 
+    def foreign(
+        self, giver: str | None = None, *, since_ns: int | None = None, until_ns: int | None = None
+    ) -> ForeignUpdates:
+        """What partners gave, bit by bit as it was written, in the order in which it arrived.
+
+        Parameters
+        ----------
+        giver
+            Of this partner alone; None: of all.
+        since_ns, until_ns
+            Only rows whose `received` lies in [since_ns, until_ns), UTC ns.
+
+        Returns
+        -------
+        ForeignUpdates
+            Names stand in the order in which they turn up, so indices may differ from those that
+            were written.
+        """
+        where = _between("received") + sql.SQL(
+            " AND (%(giver)s::text IS NULL OR giver = %(giver)s) ORDER BY known_offset, n"
+        )
+        values = {"since": since_ns, "until": until_ns, "giver": giver}
+        return self._foreign("foreign_updates", where, values)
+
+    def foreign_current(self, *, at_ns: int | None = None) -> ForeignUpdates:
+        """Head of each partner's track that has not ended, by giver and track id.
+
+        Parameters
+        ----------
+        at_ns
+            Leave out those that are stale at this time, UTC ns; None: leave out none.
+        """
+        where = sql.SQL("status <> {} AND stale_ns >= %s ORDER BY giver, track_id").format(
+            int(Status.DELETED)
+        )
+        return self._foreign("foreign_current", where, (-(2**63) if at_ns is None else at_ns,))
+
+    def foreign_history(
+        self, giver: str, track_id: int, *, as_shown_at: int | None = None
+    ) -> ForeignUpdates:
+        """Past of one track of a partner.
+
+        Parameters
+        ----------
+        giver, track_id
+            Which track.
+        as_shown_at
+            UTC ns: the heads that had arrived by then, in that order, as the screens showed them.
+            None: as known now: of each time the newest revision alone, in the order of time, with
+            what came late and without withdrawals, which say nothing about the mover; and nothing
+            at all of a track that its giver retracted.
+        """
+        if as_shown_at is not None:
+            shown = "giver = %s AND track_id = %s AND head AND received_ns <= %s"
+            where = sql.SQL(shown + " ORDER BY known_offset, n")
+            return self._foreign("foreign_updates", where, (giver, track_id, as_shown_at))
+        newest = sql.SQL(
+            "giver = %s AND track_id = %s AND reason <> {withdrawn} AND NOT EXISTS ("
+            " SELECT FROM vedette.foreign_updates AS gone WHERE gone.node = rows.node"
+            " AND gone.giver = rows.giver AND gone.track_id = rows.track_id"
+            " AND gone.reason = {retracted})"
+            " AND NOT EXISTS ("
+            " SELECT FROM vedette.foreign_updates AS later WHERE later.node = rows.node"
+            " AND later.giver = rows.giver AND later.track_id = rows.track_id"
+            " AND later.valid = rows.valid AND later.valid_ns = rows.valid_ns"
+            " AND later.reason <> {withdrawn}"
+            " AND (later.authority_epoch, later.revision, later.known_offset, later.n)"
+            " > (rows.authority_epoch, rows.revision, rows.known_offset, rows.n))"
+            " ORDER BY valid_ns"
+        ).format(
+            withdrawn=int(UpdateReason.WITHDRAWN),
+            retracted=int(UpdateReason.RETRACTED),
+        )
+        return self._foreign("foreign_updates", newest, (giver, track_id))
+
+    def foreign_tracks(self) -> int:
+        """Number of distinct tracks of partners, ended ones too; counted row by row."""
+        with connect(self._dsn) as connection, storage_errors(self._dsn):
+            row = connection.execute(
+                "SELECT count(*) FROM (SELECT DISTINCT giver, track_id"
+                " FROM vedette.foreign_updates WHERE node = %s) AS named",
+                (self.node,),
+            ).fetchone()
+        return int(row[0]) if row else 0
+
     def counts(self) -> dict[str, int]:
         """Rows of the node by table; counted one by one, so not for a status line."""
         counts = {}
@@ -156,6 +244,10 @@ class History:
         with self._lock:
             return decode_tracks(rows, self._places)
 
+    def _foreign(self, table: str, where: sql.Composable, values: Any) -> ForeignUpdates:
+        with connect(self._dsn) as connection, storage_errors(self._dsn):
+            return decode_foreign(self._rows(connection, table, FOREIGN_COLUMNS, where, values))
+
     def _rows(
         self,
         connection: Connection,
@@ -172,3 +264,14 @@ class History:
         )
         with connection.cursor(binary=True) as cursor:
             return cursor.execute(statement, values).fetchall()
+
+
+def _between(time: str) -> sql.Composed:
+    """Condition that a time lies in [since, until), of which either may be NULL."""
+    # The same bounds in microseconds, outwards, let a hypertable leave out chunks.
+    return sql.SQL(
+        "(%(since)s::bigint IS NULL OR {ns} >= %(since)s AND {time} >="
+        " to_timestamp(%(since)s / 1000000000) - interval '1 second')"
+        " AND (%(until)s::bigint IS NULL OR {ns} < %(until)s AND {time} <="
+        " to_timestamp(%(until)s / 1000000000) + interval '1 second')"
+    ).format(ns=sql.Identifier(f"{time}_ns"), time=sql.Identifier(time))

@@ -23,8 +23,8 @@ class Policy:
         fit in a quarter of the server's memory; many small chunks make planning slow.
     columnstore_after
         Age at which chunks are compressed, where the server can.
-    keep_detections, keep_tracks, keep_quarantine
-        None: for ever.
+    keep_detections, keep_tracks, keep_quarantine, keep_foreign
+        None: for ever. `keep_foreign` is for what partners gave, and counts from its arrival.
     """
 
     chunk: timedelta = timedelta(hours=6)
@@ -32,6 +32,7 @@ class Policy:
     keep_detections: timedelta | None = timedelta(days=30)
     keep_tracks: timedelta | None = timedelta(days=365)
     keep_quarantine: timedelta | None = timedelta(days=30)
+    keep_foreign: timedelta | None = timedelta(days=365)
 
 
 def expire(dsn: str, node: str, policy: Policy, now_ns: int) -> dict[str, int]:
@@ -65,6 +66,8 @@ def expire(dsn: str, node: str, policy: Policy, now_ns: int) -> dict[str, int]:
         ("tracks", "valid", policy.keep_tracks),
         ("track_current", "valid", policy.keep_tracks),
         ("quarantine", "published", policy.keep_quarantine),
+        ("foreign_updates", "received", policy.keep_foreign),
+        ("foreign_current", "received", policy.keep_foreign),
     )
     deleted = {}
     with connect(dsn, autocommit=True) as connection, storage_errors(dsn):

@@ -63,7 +63,8 @@ class Scalar:
         return measured(values) if self.form == "f8" else numbers(values, self.form)
 
 
-def _scalars(form: str, *names: str, **renamed: str) -> tuple[Scalar, ...]:
+def scalars(form: str, *names: str, **renamed: str) -> tuple[Scalar, ...]:
+    """Columns of one form, named as in the struct-of-arrays table or ``column=source``."""
     return tuple(
         Scalar(column, source, form)
         for column, source in [*((name, name) for name in names), *renamed.items()]
@@ -75,21 +76,23 @@ def _parts(source: str, *columns: str) -> tuple[Scalar, ...]:
 
 
 TRACK_SCALARS = (
-    *_scalars("i8", "known_offset", "track_id"),
-    *_scalars("i8", valid_ns="valid", known_ns="known", stale_ns="stale"),
-    *_scalars("i4", "n", "authority_epoch", "revision"),
-    *_scalars("i2", "status", "reason", "affiliation", "mode", "identity_kind"),
+    *scalars("i8", "known_offset", "track_id"),
+    *scalars("i8", valid_ns="valid", known_ns="known", stale_ns="stale"),
+    *scalars("i4", "n", "authority_epoch", "revision"),
+    *scalars("i2", "status", "reason", "affiliation", "mode", "identity_kind"),
     *_parts("state", "lat_rad", "lon_rad", "alt_m", "east_mps", "north_mps", "up_mps"),
-    *_scalars("f8", "existence"),
+    *scalars("f8", "existence"),
 )
-TRACK_OTHERS = ("valid", "number", "identity", "covariance", "classes", "sensors")
-TRACK_COLUMNS = (*(scalar.column for scalar in TRACK_SCALARS), *TRACK_OTHERS)
+STATE_OTHERS = ("valid", "number", "identity", "covariance", "classes")
+STATE_COLUMNS = (*(scalar.column for scalar in TRACK_SCALARS), *STATE_OTHERS)
+"""Of every track update, ours or a partner's."""
+TRACK_COLUMNS = (*STATE_COLUMNS, "sensors")
 
 REPORT_SCALARS = (
-    *_scalars("i8", time_ns="time", received_ns="received", known_offset="offset"),
-    *_scalars("i2", "mode"),
+    *scalars("i8", time_ns="time", received_ns="received", known_offset="offset"),
+    *scalars("i2", "mode"),
     *_parts("origin", "origin_lat_rad", "origin_lon_rad", "origin_alt_m"),
-    *_scalars("f8", heading_rad="heading"),
+    *scalars("f8", heading_rad="heading"),
     *_parts("origin_velocity", "origin_east_mps", "origin_north_mps", "origin_up_mps"),
     *_parts(
         "looked",
@@ -103,9 +106,9 @@ REPORT_OTHERS = ("report", "time", "sensor", "boot", "seq", "looked_polygon")
 REPORT_COLUMNS = (*(scalar.column for scalar in REPORT_SCALARS), *REPORT_OTHERS)
 
 DETECTION_SCALARS = (
-    *_scalars("i8", time_ns="detection_time"),
-    *_scalars("i4", "item"),
-    *_scalars("i2", "kind", "direction", "identity_kind"),
+    *scalars("i8", time_ns="detection_time"),
+    *scalars("i4", "item"),
+    *scalars("i2", "kind", "direction", "identity_kind"),
     *_parts("position", "lat_rad", "lon_rad", "alt_m"),
     *_parts("polar", "range_m", "azimuth_rad", "elevation_rad", "range_rate_mps"),
     *_parts(
@@ -115,7 +118,7 @@ DETECTION_SCALARS = (
         "sigma_elevation_rad",
         "sigma_range_rate_mps",
     ),
-    *_scalars("f8", "snr_db", radius_m="radius", sigma_velocity_mps="velocity_sigma"),
+    *scalars("f8", "snr_db", radius_m="radius", sigma_velocity_mps="velocity_sigma"),
     *_parts("velocity", "east_mps", "north_mps", "up_mps"),
 )
 DETECTION_OTHERS = (
@@ -137,14 +140,21 @@ QUARANTINE_COLUMNS = ("known_offset", "n", "item", "published", "sensor", "reaso
 def encode_tracks(updates: TrackUpdates, sensor_ids: Sequence[str]) -> list[Encoded]:
     """Columns of `TRACK_COLUMNS`, and behind them which rows are heads (see `heads`)."""
     return [
+        *encode_states(updates),
+        name_arrays(updates.sensors, sensor_ids),
+        booleans(heads(updates)),
+    ]
+
+
+def encode_states(updates: TrackUpdates) -> list[Encoded]:
+    """Columns of `STATE_COLUMNS`."""
+    return [
         *(scalar.encode(getattr(updates, scalar.source)) for scalar in TRACK_SCALARS),
         timestamps(updates.valid),
         ascii_texts(updates.number),
         byte_strings(updates.identity),
         float_arrays(updates.covariance, OID_FLOAT8, _unmeasured(updates.covariance)),
         float_arrays(updates.classes, OID_FLOAT4, _unsaid(updates.classes)),
-        _sensor_arrays(updates.sensors, sensor_ids),
-        booleans(heads(updates)),
     ]
 
 
@@ -243,16 +253,16 @@ def _sensor_texts(sensor: Int32s, sensor_ids: Sequence[str]) -> Encoded:
     return coded(sensor, [*map(text_bytes, sensor_ids), b""])
 
 
-def _sensor_arrays(sensors: Int32s, sensor_ids: Sequence[str]) -> Encoded:
-    """(U, 8) indices as text[], without the unused end; an unused place before it is NULL."""
-    rows = np.ascontiguousarray(sensors)
+def name_arrays(indices: Int32s, names: Sequence[str]) -> Encoded:
+    """(U, k) indices as text[], without the unused end; an unused place before it is NULL."""
+    rows = np.ascontiguousarray(indices)
     whole = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1])))[:, 0]
     combinations, codes = np.unique(whole, return_inverse=True)
     table = []
     for row in combinations.view(rows.dtype).reshape(-1, rows.shape[1]).tolist():
         while row and row[-1] == -1:
             row.pop()
-        table.append(text_array_bytes([None if i == -1 else sensor_ids[i] for i in row]))
+        table.append(text_array_bytes([None if i == -1 else names[i] for i in row]))
     return coded(codes, table)
 
 
@@ -277,21 +287,28 @@ def decode_tracks(rows: Sequence[tuple[Any, ...]], places: dict[str, int]) -> Tr
     places
         Index of each sensor name; names that are new get the next index.
     """
-    updates = TrackUpdates.empty(len(rows))
     if not rows:
-        return updates
+        return TrackUpdates.empty()
     columns = dict(zip(TRACK_COLUMNS, zip(*rows, strict=True), strict=True))
-    _fill_scalars(updates.columns(), TRACK_SCALARS, columns)
+    updates = decode_states(columns, len(rows))
+    for row, sensors in enumerate(columns["sensors"]):
+        updates.sensors[row, : len(sensors)] = [_place(places, name) for name in sensors]
+    return updates
+
+
+def decode_states(columns: Mapping[str, Any], rows: int) -> TrackUpdates:
+    """Values of `STATE_COLUMNS`, by column, back as they were; no sensors."""
+    updates = TrackUpdates.empty(rows)
+    fill_scalars(updates.columns(), TRACK_SCALARS, columns)
     updates.number[:] = [text.encode() for text in columns["number"]]
     updates.identity[:] = [value or b"" for value in columns["identity"]]
-    for row, (covariance, classes, sensors) in enumerate(
-        zip(columns["covariance"], columns["classes"], columns["sensors"], strict=True)
+    for row, (covariance, classes) in enumerate(
+        zip(columns["covariance"], columns["classes"], strict=True)
     ):
         if covariance is not None:
             updates.covariance[row] = covariance
         if classes is not None:
             updates.classes[row] = classes
-        updates.sensors[row, : len(sensors)] = [_place(places, name) for name in sensors]
     return updates
 
 
@@ -313,14 +330,14 @@ def decode_detections(
         name: column.empty(lengths.get(column.axis, 0)) for name, column in DETECTIONS.items()
     }
     vertices: list[Array] = []
-    _fill_scalars(values, REPORT_SCALARS, said)
+    fill_scalars(values, REPORT_SCALARS, said)
     values["sensor"][:] = [_place(places, name) for name in said["sensor"]]
     values["boot"][:] = [value or b"" for value in said["boot"]]
     values["seq"][:] = [-1 if value is None else value for value in said["seq"]]
     values["looked_vertices"][:] = _spans(said["looked_polygon"], vertices)
     if detections:
         seen = dict(zip(DETECTION_COLUMNS, zip(*detections, strict=True), strict=True))
-        _fill_scalars(values, DETECTION_SCALARS, seen)
+        fill_scalars(values, DETECTION_SCALARS, seen)
         named = zip(said["known_offset"], said["report"], strict=True)
         rows = {key: row for row, key in enumerate(named)}
         keys = zip(seen["known_offset"], seen["report"], strict=True)
@@ -357,10 +374,11 @@ def _spans(arrays: Sequence[Sequence[float] | None], vertices: list[Array]) -> l
     return spans
 
 
-def _fill_scalars(
-    table: Mapping[str, Array], scalars: Sequence[Scalar], columns: Mapping[str, Any]
+def fill_scalars(
+    table: Mapping[str, Array], wanted: Sequence[Scalar], columns: Mapping[str, Any]
 ) -> None:
-    for scalar in scalars:
+    """Put the database's columns into the arrays that they came from."""
+    for scalar in wanted:
         target = table[scalar.source]
         if scalar.part is not None:
             target = target[:, scalar.part]

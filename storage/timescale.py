@@ -52,6 +52,9 @@ SERIES = (
     Series("reports", "time", "node, sensor", "time DESC, known_offset, report"),
     Series("detections", "time", "node, sensor", "time DESC, known_offset, report, n"),
     Series("tracks", "valid", "node, track_id", "valid DESC, known_offset, n"),
+    Series(
+        "foreign_updates", "received", "node, giver, track_id", "received DESC, known_offset, n"
+    ),
 )
 
 
@@ -175,6 +178,7 @@ def _timescale(connection: Connection, policy: Policy, postgres: str) -> Capabil
             ("reports", policy.keep_detections),
             ("detections", policy.keep_detections),
             ("tracks", policy.keep_tracks),
+            ("foreign_updates", policy.keep_foreign),
         ):
             _retention(connection, table, keep)
     else:

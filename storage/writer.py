@@ -10,10 +10,12 @@ from psycopg import sql
 
 from model.detections import Detections
 from model.errors import StorageError
+from model.foreign import ForeignUpdates
 from model.ports import OutputBatch
 from model.tracks import TrackUpdates
 from storage.connection import Connection, StorageUnreachable, connect, place, storage_errors
 from storage.copy import Encoded, blocks
+from storage.foreign_tables import FOREIGN_COLUMNS, encode_foreign
 from storage.migrate import migrate
 from storage.retention import Policy
 from storage.tables import (
@@ -36,6 +38,7 @@ COLUMNS = {
     "detections": DETECTION_COLUMNS,
     "tracks": TRACK_COLUMNS,
     "quarantine": QUARANTINE_COLUMNS,
+    "foreign_updates": FOREIGN_COLUMNS,
 }
 
 
@@ -61,8 +64,8 @@ class Written:
 
     Parameters
     ----------
-    reports, detections, updates, quarantined
-        New rows.
+    reports, detections, updates, quarantined, foreign
+        New rows; `foreign` are updates that partners gave.
     repeated
         Rows that were there already.
     """
@@ -71,12 +74,13 @@ class Written:
     detections: int = 0
     updates: int = 0
     quarantined: int = 0
+    foreign: int = 0
     repeated: int = 0
 
     @property
     def rows(self) -> int:
         """All new rows."""
-        return self.reports + self.detections + self.updates + self.quarantined
+        return self.reports + self.detections + self.updates + self.quarantined + self.foreign
 
 
 class Writer:
@@ -189,14 +193,15 @@ class Writer:
                     cursor.execute(_INSERT[table], (self.node,))
                     counts[table] = cursor.rowcount
                     repeated += rows - cursor.rowcount
-                    if table == "tracks":
-                        cursor.execute(_UPSERT_CURRENT, (self.node,))
+                    if table in _UPSERT:
+                        cursor.execute(_UPSERT[table], (self.node,))
             connection.execute(_MOVE_CURSOR, (self.node, next_cursor, through))
         return Written(
             reports=counts.get("reports", 0),
             detections=counts.get("detections", 0),
             updates=counts.get("tracks", 0),
             quarantined=counts.get("quarantine", 0),
+            foreign=counts.get("foreign_updates", 0),
             repeated=repeated,
         )
 
@@ -239,17 +244,34 @@ def _stage_columns(batches: Sequence[OutputBatch]) -> dict[str, tuple[list[Encod
             np.array([batch.published_ns for batch in batches], dtype=np.int64),
             [len(batch.quarantined) for batch in batches],
         )
-        return {
+        staged = {
             "reports": (encode_reports(detections, names), detections.n_reports),
             "detections": (encode_detections(detections, names), detections.n_detections),
             "tracks": (encode_tracks(updates, names), len(updates)),
             "quarantine": (encode_quarantined(refused, published), len(refused)),
         }
     except IndexError as error:
-        covered = f"{batches[0].first}-{batches[-1].through}"
         raise StorageError(
-            f"output of the inputs {covered} names a sensor that is not in its list: {error}"
+            f"{_covered(batches)} names a sensor that is not in its list: {error}"
         ) from error
+    foreign = _merge_foreign(batches)
+    if len(foreign):  # most nodes have no partners
+        staged["foreign_updates"] = (encode_foreign(foreign), len(foreign))
+    return staged
+
+
+def _merge_foreign(batches: Sequence[OutputBatch]) -> ForeignUpdates:
+    """What partners gave in several batches as one table, its names over one list."""
+    try:
+        return ForeignUpdates.concat(
+            [batch.foreign.check() for batch in batches if len(batch.foreign)]
+        )
+    except ValueError as error:
+        raise StorageError(f"{_covered(batches)}: {error}") from error
+
+
+def _covered(batches: Sequence[OutputBatch]) -> str:
+    return f"output of the inputs {batches[0].first}-{batches[-1].through}"
 
 
 def _stage(table: str, columns: Sequence[str]) -> sql.Composed:
@@ -282,15 +304,34 @@ _INSERT = {
     for table, columns in COLUMNS.items()
 }
 
-_UPSERT_CURRENT = sql.SQL(
-    "INSERT INTO vedette.track_current AS old (node, {names})"
-    " SELECT %s, {names} FROM stage_tracks WHERE head"
-    " ON CONFLICT (node, track_id) DO UPDATE SET ({names}) = ROW ({new})"
-    " WHERE (old.authority_epoch, old.revision) < (excluded.authority_epoch, excluded.revision)"
-).format(
-    names=_names(TRACK_COLUMNS),
-    new=sql.SQL(", ").join(sql.Identifier("excluded", name) for name in TRACK_COLUMNS),
-)
+
+def _upsert(statement: str, columns: Sequence[str]) -> sql.Composed:
+    new = sql.SQL(", ").join(sql.Identifier("excluded", name) for name in columns)
+    return sql.SQL(statement).format(names=_names(columns), new=new)
+
+
+_UPSERT = {
+    "tracks": _upsert(
+        "INSERT INTO vedette.track_current AS old (node, {names})"
+        " SELECT %s, {names} FROM stage_tracks WHERE head"
+        " ON CONFLICT (node, track_id) DO UPDATE SET ({names}) = ROW ({new})"
+        " WHERE (old.authority_epoch, old.revision)"
+        " < (excluded.authority_epoch, excluded.revision)",
+        TRACK_COLUMNS,
+    ),
+    # The receiver has said which rows were newest when they came, so the last of these is it.
+    # Revisions would not do: a withdrawal repeats that of the row before it, and a new agreement
+    # begins with old ones.
+    "foreign_updates": _upsert(
+        "INSERT INTO vedette.foreign_current AS old (node, {names})"
+        " SELECT DISTINCT ON (giver, track_id) %s, {names} FROM stage_foreign_updates"
+        " WHERE head ORDER BY giver, track_id, known_offset DESC, n DESC"
+        " ON CONFLICT (node, giver, track_id) DO UPDATE SET ({names}) = ROW ({new})"
+        " WHERE (old.known_offset, old.n) < (excluded.known_offset, excluded.n)",
+        FOREIGN_COLUMNS,
+    ),
+}
+"""From staged rows to the table of heads beside a table."""
 
 _MOVE_CURSOR = """
 INSERT INTO vedette.writer_cursor AS old (node, next_offset, through, updated)

@@ -172,8 +172,9 @@ def partner_problems(site: Site) -> list[str]:
     """What is wrong with the agreements and passwords that a site names, a line each."""
     problems = list(site.received_agreements().problems.values())
     for partner in site.partners:
-        ours, theirs = partner.password_file, partner.broker and partner.broker.password_file
-        for file, key in ((ours, "password_file"), (theirs, "broker.password_file")):
+        theirs = None if partner.broker is None else partner.broker.password_file
+        files = (partner.password_file, "password_file"), (theirs, "broker.password_file")
+        for file, key in files:
             try:
                 site.secret(file, f"partner {partner.id!r}.{key}")
             except ConfigError as error:

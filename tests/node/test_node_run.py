@@ -24,10 +24,11 @@ MOSQUITTO = pytest.mark.parametrize("broker", [{"prefer": "mosquitto"}], indirec
 class NodeUnderTest:
     """``vedette run`` on the files in a folder."""
 
-    def __init__(self, folder, broker, dsn) -> None:
+    def __init__(self, folder, broker, dsn, more="") -> None:
         self.folder = folder
         self.dsn = dsn
         self.site = write_site(folder, broker, dsn)
+        self.site.write_text(self.site.read_text() + more)
         self.log = folder / "node.log"
         self.child = Child.python("node", "vedette", ["run", str(self.site)], log=self.log)
 
@@ -159,3 +160,24 @@ def test_a_wrong_site_file_ends_the_command_with_status_2(tmp_path, broker) -> N
     child = Child.python("node", "vedette", ["run", str(site)], log=tmp_path / "log")
     assert child.wait(20.0) == 2
     assert f"{site}: sensor[1]" in child.log_tail()
+
+
+@MOSQUITTO
+def test_a_publisher_that_cannot_start_is_tried_again_and_the_node_works(
+    tmp_path, broker, database
+) -> None:
+    partner = '[[partner]]\nid = "south"\nagreement = "south.toml"\n'
+    partner += 'username = "to-south"\npassword_file = "password"\n'
+    node = NodeUnderTest(tmp_path, broker, database, partner)
+    try:
+        node.wait_up()
+        until(lambda: node.lines().count("died process=share-south status=2") >= 2, what=node.lines)
+        assert "partner 'south'.password_file" in node.lines()
+        (tmp_path / "password").write_text("x")
+        status = tmp_path / "data" / "partners" / "south.status.json"
+        until(status.exists, what=node.lines)
+        assert json.loads(status.read_text())["problems"]  # there is no agreement
+        assert node.up()
+    finally:
+        assert node.child.terminate(10.0) == 0, node.lines()
+    assert not alive(node.pid("share-south"))

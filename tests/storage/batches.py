@@ -1,7 +1,7 @@
 """Output batches for the tests of storage: drawn by hypothesis, or written out."""
 
 from collections.abc import Iterable
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,16 @@ from model.arrays import Array, Column
 from model.detections import SCHEMA as DETECTIONS
 from model.detections import Detections
 from model.errors import Quarantined, Reason
+from model.foreign import SCHEMA as FOREIGN
+from model.foreign import ForeignUpdates
 from model.ports import OutputBatch
 from model.tracks import SCHEMA as UPDATES
 from model.tracks import TrackUpdates
 
 SENSORS = ("radar-1", "ground 2", "кордон-3", "x" * 60)
+PARTNERS = ("south", "east-1", "P" + 63 * "_")
+"""Names of nodes and agreements are ASCII, and at most so long."""
+AGREEMENTS = ("north-south.2026", "a", "A" + 63 * ".")
 NOW_NS = 1_772_366_400_250_000_123
 
 floats = st.floats(width=64, allow_nan=True) | st.sampled_from(
@@ -40,6 +45,8 @@ def _values(draw: Any, name: str, column: Column, rows: int) -> Array:
         if name == "number":
             raw = st.sampled_from([b"", b"A1234", b"Z0001"])
         return np.array(draw(st.lists(raw, min_size=rows, max_size=rows)), dtype=kind)
+    if kind.kind == "b":
+        return np.array(draw(st.lists(st.booleans(), min_size=rows, max_size=rows)), dtype=kind)
     info = np.iinfo(kind)
     source = st.integers(info.min, info.max)
     count = int(np.prod(shape))
@@ -95,6 +102,23 @@ def detection_tables(draw: Any, max_reports: int = 4, max_detections: int = 6) -
     return Detections(**values).check()
 
 
+@st.composite
+def foreign_tables(draw: Any) -> ForeignUpdates:
+    updates = draw(update_tables())
+    updates.sensors[:] = -1
+    rows = len(updates)
+    values = {name: _values(draw, name, column, rows) for name, column in FOREIGN.items()}
+    for name in ("sent", "received"):
+        values[name] = np.array(draw(st.lists(times, min_size=rows, max_size=rows)), dtype="i8")
+    for name, names in (("giver", PARTNERS), ("agreement", AGREEMENTS)):
+        index = st.integers(0, len(names) - 1)
+        values[name] = np.array(draw(st.lists(index, min_size=rows, max_size=rows)), dtype="i4")
+    passed = st.integers(-1, len(PARTNERS) - 1)
+    path = draw(st.lists(passed, min_size=rows, max_size=rows))
+    values["path"] = np.array(path, dtype="i4").reshape(rows, 1)
+    return ForeignUpdates(updates, **values, nodes=PARTNERS, agreements=AGREEMENTS).check()
+
+
 refusals = st.builds(
     Quarantined,
     offset=st.integers(0, 5),
@@ -113,6 +137,7 @@ batches = st.builds(
     updates=update_tables(),
     quarantined=st.lists(refusals, max_size=4).map(tuple),
     published_ns=times,
+    foreign=foreign_tables(),
 )
 
 
@@ -137,6 +162,38 @@ def updates_of(
     for name, value in columns.items():
         getattr(table, name)[:] = value
     return table
+
+
+def foreign_of(
+    updates: TrackUpdates,
+    *,
+    giver: str = "south",
+    agreement: str = "a",
+    seq: int = 1,
+    received: int = NOW_NS + 10**9,
+    **columns: Any,
+) -> ForeignUpdates:
+    """Updates as a partner's: numbered one after another, taken in a second apart, all heads."""
+    rows = len(updates)
+    table = ForeignUpdates.empty(rows, (giver,), (agreement,))
+    for name in ("giver", "agreement", "path"):
+        getattr(table, name)[:] = 0
+    table.seq[:] = seq + np.arange(rows)
+    table.received[:] = received + np.arange(rows) * 10**9
+    table.sent[:] = table.received - 3_000_001
+    table.head[:] = True
+    for name, value in columns.items():
+        getattr(table, name)[:] = value
+    return replace(table, updates=updates).check()
+
+
+def given_of(*parts: ForeignUpdates) -> OutputBatch:
+    """A batch with nothing but what partners gave."""
+    foreign = ForeignUpdates.concat(parts)
+    offsets = foreign.updates.known_offset
+    batch = batch_of(TrackUpdates.empty())
+    first, through = (int(offsets.min()), int(offsets.max())) if len(offsets) else (0, 0)
+    return replace(batch, first=first, through=through, foreign=foreign)
 
 
 def batch_of(
@@ -166,6 +223,25 @@ def assert_same(got: Any, wanted: Any, skip: Iterable[str] = ()) -> None:
             assert (np.isnan(mine) == nan).all(), name
             mine, other = mine.view(bits)[~nan], other.view(bits)[~nan]
         np.testing.assert_array_equal(mine, other, err_msg=name)
+
+
+def assert_same_foreign(got: ForeignUpdates, wanted: ForeignUpdates) -> None:
+    """Every column the same bit by bit, and behind the indices the same names."""
+    assert_same(got.updates, wanted.updates)
+    names = ("giver", "agreement", "path")
+    for name, column in wanted.columns().items():
+        assert getattr(got, name).dtype == column.dtype, name
+        if name not in names:
+            np.testing.assert_array_equal(getattr(got, name), column, err_msg=name)
+    for name in names:
+        assert named(got, name) == named(wanted, name), name
+
+
+def named(foreign: ForeignUpdates, column: str) -> list[str | None]:
+    """Names behind a column of indices, one a row."""
+    names = foreign.agreements if column == "agreement" else foreign.nodes
+    index = getattr(foreign, column).reshape(len(foreign))
+    return [None if place == -1 else names[place] for place in index]
 
 
 def polygons(spans: Array, vertices: Array) -> list[bytes]:

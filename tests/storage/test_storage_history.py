@@ -102,7 +102,14 @@ def test_old_rows_are_deleted_and_young_ones_kept(migrated_database, monkeypatch
         keep_quarantine=None,
     )
     deleted = expire(migrated_database, "north", policy, b.NOW_NS + 13 * SECOND)
-    assert deleted == {"detections": 3, "reports": 3, "tracks": 1, "track_current": 0}
+    assert deleted == {
+        "detections": 3,
+        "reports": 3,
+        "tracks": 1,
+        "track_current": 0,
+        "foreign_updates": 0,
+        "foreign_current": 0,
+    }
     counts = History(migrated_database, "north").counts()
     assert counts == {
         "reports": 2,
@@ -110,6 +117,8 @@ def test_old_rows_are_deleted_and_young_ones_kept(migrated_database, monkeypatch
         "tracks": 4,
         "track_current": 1,
         "quarantine": 1,
+        "foreign_updates": 0,
+        "foreign_current": 0,
     }
     assert History(migrated_database, "south").counts()["reports"] == 5
     with psycopg.connect(migrated_database) as connection:

@@ -7,6 +7,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from model.errors import StorageError
+from model.foreign import ForeignUpdates
 from storage.connection import connect
 from storage.history import History
 from storage.migrate import migrate
@@ -30,7 +31,7 @@ def test_a_plain_server_gets_brin_indexes_and_says_what_it_lacks(migrated_databa
             "SELECT tablename FROM pg_indexes WHERE schemaname = 'vedette'"
             " AND indexdef LIKE '%USING brin%' ORDER BY 1"
         ).fetchall()
-    assert found == [("detections",), ("reports",), ("tracks",)]
+    assert found == [("detections",), ("foreign_updates",), ("reports",), ("tracks",)]
 
 
 def test_columnstore_columns_hold_the_whole_primary_key(migrated_database):
@@ -91,7 +92,7 @@ def test_timescale_makes_hypertables_of_tables_that_hold_rows(timescale_database
         telemetry = connection.execute(
             "SELECT current_setting('timescaledb.telemetry_level')"
         ).fetchone()
-    assert found == [("detections",), ("reports",), ("tracks",)]
+    assert found == [("detections",), ("foreign_updates",), ("reports",), ("tracks",)]
     assert History(timescale_database, "north").counts()["reports"] == 1
     said = any("reports to its maker" in line for line in capabilities.lacks)
     assert said or telemetry == ("off",)
@@ -104,6 +105,12 @@ def test_timescale_keeps_the_writers_promises(timescale_database, opened):
     history = History(timescale_database, "north", b.SENSORS)
     b.assert_same(history.updates(), updates)
     assert len(history.track_history(7)) == 500
+    foreign = b.foreign_of(updates)
+    assert opened.write([b.given_of(foreign)], 2).foreign == 500
+    assert opened.write([b.given_of(foreign)], 2).repeated == 500
+    b.assert_same_foreign(history.foreign(), foreign)
+    assert len(history.foreign_history("south", 7)) == 500
+    assert history.foreign_current().updates.revision.tolist() == [500]
 
 
 def test_timescale_takes_repeated_and_late_rows_into_compressed_chunks(timescale_database, opened):
@@ -111,32 +118,47 @@ def test_timescale_takes_repeated_and_late_rows_into_compressed_chunks(timescale
     if not capabilities.columnstore:
         pytest.skip(f"no columnstore: {capabilities.lacks}")
     updates = b.updates_of(500, track=7)
-    opened.write([b.batch_of(updates)], 1)
+    foreign = b.foreign_of(updates)
+    opened.write([b.batch_of(updates), b.given_of(foreign)], 1)
     with psycopg.connect(timescale_database, autocommit=True) as connection:
-        chunks = connection.execute("SELECT show_chunks('vedette.tracks')::text").fetchall()
+        chunks = connection.execute(
+            "SELECT show_chunks('vedette.tracks')::text"
+            " UNION ALL SELECT show_chunks('vedette.foreign_updates')::text"
+        ).fetchall()
+        assert len(chunks) >= 2
         for (chunk,) in chunks:
             connection.execute("CALL convert_to_columnstore(%s::regclass)", (chunk,))
-    assert opened.write([b.batch_of(updates)], 1).repeated == 500
+    assert opened.write([b.batch_of(updates), b.given_of(foreign)], 1).repeated == 1000
     late = b.updates_of(10, track=7, offset=900, revision=501)
     assert opened.write([b.batch_of(late)], 2).updates == 10
-    assert len(History(timescale_database, "north").updates()) == 510
+    after = b.foreign_of(late, seq=501)
+    assert opened.write([b.given_of(after)], 3).foreign == 10
+    history = History(timescale_database, "north")
+    assert len(history.updates()) == 510
+    b.assert_same_foreign(history.foreign(), ForeignUpdates.concat([foreign, after]))
+    assert history.foreign_tracks() == 1
 
 
 def test_timescale_policies_follow_the_settings(timescale_database, opened):
     capabilities = prepare(timescale_database, Policy(keep_tracks=timedelta(days=3)))
     if not capabilities.retention:
         pytest.skip(f"no retention policies: {capabilities.lacks}")
-    prepare(timescale_database, Policy(keep_tracks=timedelta(days=5), keep_detections=None))
+    changed = Policy(
+        keep_tracks=timedelta(days=5), keep_detections=None, keep_foreign=timedelta(days=7)
+    )
+    prepare(timescale_database, changed)
     with psycopg.connect(timescale_database) as connection:
         found = connection.execute(
             "SELECT hypertable_name, config ->> 'drop_after' FROM timescaledb_information.jobs"
             " WHERE proc_name = 'policy_retention' AND hypertable_schema = 'vedette'"
+            " ORDER BY 1"
         ).fetchall()
-    assert found == [("tracks", "5 days")]
+    assert found == [("foreign_updates", "7 days"), ("tracks", "5 days")]
 
 
 def test_timescale_deletes_by_hand_too(timescale_database, opened):
     opened.write([b.batch_of(b.updates_of(5))], 1)
-    policy = Policy(keep_tracks=timedelta(seconds=1))
+    opened.write([b.given_of(b.foreign_of(b.updates_of(5), received=b.NOW_NS))], 2)
+    policy = Policy(keep_tracks=timedelta(seconds=1), keep_foreign=timedelta(seconds=2))
     deleted = expire(timescale_database, "north", policy, b.NOW_NS + 3 * 10**9)
-    assert deleted["tracks"] == 2
+    assert (deleted["tracks"], deleted["foreign_updates"]) == (2, 1)

@@ -20,7 +20,15 @@ from tests.storage import batches as b
 
 pytestmark = pytest.mark.database
 
-TABLES = ("reports", "detections", "tracks", "track_current", "quarantine")
+TABLES = (
+    "reports",
+    "detections",
+    "tracks",
+    "track_current",
+    "quarantine",
+    "foreign_updates",
+    "foreign_current",
+)
 
 
 @pytest.fixture
@@ -61,6 +69,10 @@ def test_a_batch_comes_back_bit_by_bit_and_is_stored_once(migrated_database, wri
         assert b.polygons(getattr(found, name), found.vertices) == b.polygons(
             getattr(batch.detections, name), batch.detections.vertices
         )
+
+    order = np.lexsort((batch.foreign.updates.n, batch.foreign.updates.known_offset))
+    b.assert_same_foreign(history.foreign(), batch.foreign.take(order))
+    assert written.foreign == len(batch.foreign)
 
     before = rows(sql)
     again = writer.write([batch], 1)
