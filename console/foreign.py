@@ -16,12 +16,15 @@ def by_giver(heads: ForeignUpdates) -> list[ForeignTracks]:
     """
     if not len(heads):
         return []
-    ways = np.column_stack([heads.giver, heads.agreement, heads.path])
-    found, which = np.unique(ways, axis=0, return_inverse=True)
+    way = np.zeros(len(heads), np.int64)  # giver, agreement and path as one number
+    for column in (heads.giver, heads.agreement, *heads.path.T):
+        way = way * (int(column.max()) + 2) + column + 1
+    _, first, which = np.unique(way, return_index=True, return_inverse=True)
     tables = []
-    for number, (giver, agreement, *path) in enumerate(found.tolist()):
-        part = heads.take(np.flatnonzero(which.reshape(-1) == number))
-        names = tuple(heads.nodes[node] for node in path if node >= 0)
-        origin = Giver(heads.nodes[giver], heads.agreements[agreement], names)
+    for number, row in enumerate(first.tolist()):
+        part = heads.take(np.flatnonzero(which == number))
+        path = tuple(heads.nodes[node] for node in heads.path[row].tolist() if node >= 0)
+        giver, agreement = int(heads.giver[row]), int(heads.agreement[row])
+        origin = Giver(heads.nodes[giver], heads.agreements[agreement], path)
         tables.append(ForeignTracks(origin, part.updates, part.received, part.sent))
     return tables

@@ -46,17 +46,22 @@ One of ``sensors``
 One of ``partners``
 -------------------
 ``node``                            name of the partner's node
-``connected``                       whether the link to its broker stands; None: not known
+``connected``                       whether the link to its broker stands; None: not known, or we
+                                    take nothing there
 ``reason``                          why not, in words
 ``out``                             what this node gives, a row an agreement: ``agreement``;
-                                    ``state`` (``"active"``, ``"suspended"``, ...); ``sent`` and
-                                    ``acked``, highest sequence sent and acknowledged;
-                                    ``last_ack_s``, age of the last acknowledgement;
-                                    ``why_silent``, in words where nothing is sent, else empty
+                                    ``state`` (``"active"``, ``"expired"``, ``"not known"``, ...);
+                                    ``sent`` and ``acked``, highest sequence sent and
+                                    acknowledged; ``last_ack_s``, age of the last
+                                    acknowledgement; ``no_ack_s``, where none has come: for how
+                                    long that has been seen; ``head_agrees``, whether the
+                                    partner's chain is ours; ``why_silent``, in words where
+                                    nothing is sent, else empty
 ``in``                              what this node gets, a row an agreement: ``agreement``;
                                     ``received``, updates taken in; ``gaps``, sequences missing
                                     now; ``last_s``, age of the last batch; ``refused``,
-                                    ``{reason: count}``; ``why_silent``, as above
+                                    ``{reason: count}`` since the journal began; ``held``, tracks
+                                    that the partner has not closed; ``why_silent``, as above
 """
 
 from collections.abc import Mapping, Sequence

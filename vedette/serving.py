@@ -1,7 +1,8 @@
 """The serve process: stores outputs and shows the picture. ``python -m vedette.serving SITE``.
 
-Everything it knows it reads from the output log. Three threads: one follows the log's end for the
-console, one stores into the database, one answers HTTP. None waits for another.
+Everything it knows it reads from the output log, and how giving goes from the publishers' status
+files. Three threads: one follows these for the console, one stores into the database, one answers
+HTTP. None waits for another.
 """
 
 import json
@@ -17,12 +18,15 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from config import Site, load_site
 from console.app import create_app
+from console.foreign import by_giver
 from console.server import ServerThread
+from console.source import ForeignTracks
 from journal.reader import LogReader
 from model.errors import JournalError
 from model.tracks import TrackUpdates
 from storage.connection import place
 from vedette.entry import run_process
+from vedette.partner_status import PartnerGauges, PartnerStatus
 from vedette.storing import Storing, StoringStatus
 from vedette.tail import Tail
 
@@ -45,19 +49,20 @@ STALE_AFTER_S = 3.0
 
 
 class NodeSource:
-    """The node as the console sees it; fulfils `console.source.PictureSource`.
+    """The node as the console sees it; fulfils every protocol of `console.source`.
 
     Parameters
     ----------
     site
         Its site file.
-    tail, storing
+    tail, storing, partners
         Where everything comes from.
     """
 
-    def __init__(self, site: Site, tail: Tail, storing: Storing) -> None:
+    def __init__(self, site: Site, tail: Tail, storing: Storing, partners: PartnerStatus) -> None:
         self._tail = tail
         self._storing = storing
+        self._partners = partners
         self._failed = ""
         document = json.loads(site.engine_payload())
         self._fixed = {
@@ -65,6 +70,7 @@ class NodeSource:
             "mode": site.mode,
             "region": document["region"],
             "stale_after_s": STALE_AFTER_S,
+            "lines": [line.model_dump(mode="json") for line in site.lines],
         }
         self._sensors = [
             {
@@ -90,6 +96,7 @@ class NodeSource:
                 ("outputs_missing", "Inputs whose outputs were gone before they were stored"),
             )
         }
+        self._partner_gauges = PartnerGauges(self._registry)
 
     def tail_failed(self, reason: str) -> None:
         """Why the output log cannot be read; empty: it can."""
@@ -100,7 +107,8 @@ class NodeSource:
         now_ns = time.time_ns()
         tail, storing = self._tail, self._storing.status
         received = tail.received
-        core = {name: value for name, value in tail.status.items() if name != "metrics"}
+        told = tail.status
+        core = {name: told[name] for name in told if name not in ("metrics", "partners")}
         sensors = [
             {
                 **sensor,
@@ -113,6 +121,7 @@ class NodeSource:
         return {
             **self._fixed,
             "sensors": sensors,
+            "partners": self._partners.rows(told, now_ns),
             "core": core,
             "serve": {
                 "time_ns": now_ns,
@@ -141,6 +150,10 @@ class NodeSource:
         """Head of every track that is not deleted, one row a track."""
         return self._tail.tracks
 
+    def foreign(self) -> Sequence[ForeignTracks]:
+        """What partners gave, a table a giver, agreement and path."""
+        return by_giver(self._tail.foreign(time.time_ns()))
+
     def contributions(self, track_id: int) -> Mapping[str, int]:
         """UTC ns at which each sensor last contributed to a track."""
         names = self._tail.sensor_ids
@@ -163,10 +176,14 @@ class NodeSource:
             ("outputs_missing", storing.missing),
         ):
             self._gauges[name].set(value)
+        self._partner_gauges.put(self._partners.rows(self._tail.status, time.time_ns()))
         return str(self._tail.status.get("metrics", "")) + generate_latest(self._registry).decode()
 
     def healthy(self) -> tuple[bool, str]:
-        """Whether the node does its work, and why not in one line."""
+        """Whether the node does its work, and why not in one line.
+
+        Nothing of partners: a node works when every one of them is away.
+        """
         now_ns = time.time_ns()
         core, storing = self._tail.status, self._storing.status
         if self._failed:
@@ -218,7 +235,9 @@ class Serve:
         self._reader = LogReader(outputs)
         self.tail = Tail(self._reader)
         self.storing = Storing(outputs, site.database_dsn, site.node)
-        self.source = NodeSource(site, self.tail, self.storing)
+        gives = {partner.id: partner.agreement is not None for partner in site.partners}
+        self.partners = PartnerStatus(site.data_dir, gives, time.time_ns())
+        self.source = NodeSource(site, self.tail, self.storing, self.partners)
         app = create_app(self.source, node=site.node)
         self.server = ServerThread(app, site.serve.host, site.serve.port)
 
@@ -244,9 +263,11 @@ class Serve:
             self._reader.close()
 
     def _look(self) -> int:
-        """Follow the log; an error is shown, and tried again."""
+        """Follow the log and the publishers; an error is shown, and tried again."""
+        now_ns = time.time_ns()
+        self.partners.look(now_ns)
         try:
-            count = self.tail.look(time.time_ns())
+            count = self.tail.look(now_ns)
         except JournalError as error:
             self.source.tail_failed(str(error))
             return 0

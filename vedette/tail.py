@@ -1,11 +1,10 @@
 """The end of the output log, as the console shows it: heads of tracks, and the newest status.
 
-It follows the log by itself and never waits for the database, so the picture stays live while the
-database is away.
+Own tracks stand in `Heads`, partners' in `vedette.foreign_picture`. It follows the log by itself
+and never waits for the database, so the picture stays live while the database is away.
 """
 
 import json
-import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,9 +14,11 @@ from console.contributions import Contributions
 from journal.codec import unpack_output
 from journal.reader import LogReader, OffsetBeyondEnd, OffsetReleased
 from model.errors import JournalError
+from model.foreign import ForeignUpdates
 from model.ports import OutputBatch
 from model.records import Kind
 from model.tracks import Status, TrackUpdates
+from vedette.foreign_picture import ForeignPicture
 
 LOOKBACK_S = 600.0
 """How far back the picture is built at the start, s: a moored ship reports every 3 min
@@ -55,7 +56,7 @@ class Tail:
     def __init__(self, reader: LogReader) -> None:
         self._reader = reader
         self._heads = Heads()
-        self._lock = threading.Lock()
+        self._foreign = ForeignPicture(LOOKBACK_S)
         self._next: int | None = None
         self.sensor_ids: tuple[str, ...] = ()
         self.contributions = Contributions()
@@ -69,6 +70,10 @@ class Tail:
     def tracks(self) -> TrackUpdates:
         """Head of every track that is not deleted."""
         return self._heads.tracks
+
+    def foreign(self, now_ns: int) -> ForeignUpdates:
+        """Head of every track that a partner gave and that is shown at a time, one row a track."""
+        return self._foreign.heads(now_ns)
 
     def look(self, now_ns: int) -> int:
         """Take in what is new; returns the number of records.
@@ -85,6 +90,7 @@ class Tail:
         except (OffsetBeyondEnd, OffsetReleased):
             # The core began the log anew, or let old records go: build the picture anew.
             self._heads = Heads()
+            self._foreign = ForeignPicture(LOOKBACK_S)
             self.contributions = Contributions()
             self._next = None
             self.resets += 1
@@ -99,10 +105,12 @@ class Tail:
             self._next = records[-1].offset + 1
         self.end = self._next
         self._take(outputs)
+        self._foreign.forget(now_ns)
         return len(records)
 
     def _take(self, outputs: Sequence[OutputBatch]) -> None:
         self._heads.take([batch.updates for batch in outputs])
+        self._foreign.take([batch.foreign for batch in outputs])
         for batch in outputs:
             self.contributions.take(batch.updates)
             if len(batch.sensor_ids) > len(self.sensor_ids):

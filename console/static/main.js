@@ -11,7 +11,7 @@ import { buildLegend } from "./legend.js";
 import { TrackMap } from "./map.js";
 import { STALE_S, judge, showNotice } from "./notice.js";
 import { OriginFilter } from "./origin.js";
-import { judgePartners, showPartners } from "./partners.js";
+import { PartnerHealth, showPartners, shownOf } from "./partners.js";
 import { Selection } from "./selection.js";
 import { SensorHealth, showSensors } from "./sensors.js";
 import { showStatus, siteLines, watchStatus } from "./status.js";
@@ -47,6 +47,7 @@ const map = new TrackMap(
 );
 const tabs = new Tabs(element("tabs"));
 const health = new SensorHealth();
+const partners = new PartnerHealth();
 const inquiry = new Inquiry(() => showCard());
 const table = new TrackTable(
   {
@@ -121,14 +122,17 @@ watchStatus((answer, fault) => {
 
 /** Sensors, partners and the marks on their tabs. @param {Record<string, any> | null} answer */
 function showHealth(answer) {
-  if (answer) health.take(answer.status);
+  if (answer) {
+    health.take(answer.status);
+    partners.take(answer.status, shownOf(tracks, clock.now()));
+  }
   showSensors(element("sensor-rows"), health.rows);
-  const links = judgePartners(status?.status);
+  const { links } = partners;
   showPartners(element("partners"), links);
   const well = health.rows.length - health.troubled;
   tabs.mark(SENSORS, health.rows.length ? `Sensors ${well}/${health.rows.length}` : "Sensors", health.troubled > 0);
-  const linked = links.filter(({ trouble }) => !trouble).length;
-  tabs.mark(PARTNERS, links.length ? `Partners ${linked}/${links.length}` : "Partners", linked < links.length);
+  const linked = links.length - partners.troubled;
+  tabs.mark(PARTNERS, links.length ? `Partners ${linked}/${links.length}` : "Partners", partners.troubled > 0);
   tabs.mark(NODE, "Node", !answer || answer.ok === false);
 }
 
@@ -188,11 +192,15 @@ function refresh() {
 }
 
 function showCounts() {
-  let coasting = 0;
-  for (const track of tracks) if (track.status === 2 && !track.foreign) coasting += 1;
+  const now = map.now;
+  let [coasting, stale] = [0, 0];
+  for (const track of tracks) {
+    if (track.foreign) stale += Number(track.isStale(now));
+    else if (track.status === 2) coasting += 1;
+  }
   const { own, size } = tracks;
   const parts = [[own - coasting, "confirmed"], [coasting, "coasting"], [tracks.tentative, "tentative (not shown)"]];
-  if (tracks.nodes.length > 1) parts.push([size - own, "of partners"]);
+  if (tracks.nodes.length > 1) parts.push([size - own, `of partners${stale ? `, ${number(stale, 0)} of them stale` : ""}`]);
   element("counts").replaceChildren(...parts.flatMap(([count, name], index) => {
     const figure = document.createElement("b");
     figure.textContent = number(count, 0);

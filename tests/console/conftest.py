@@ -1,15 +1,17 @@
-"""A console that really runs, fed by a source that the test moves by hand."""
+"""Consoles that really run, fed by a source that moves, and a browser to look at them."""
 
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
-from console.app import create_app
+from console.app import base_map_problem, create_app
 from console.server import ServerThread
 from model.time import NS_PER_S
 from model.tracks import TrackUpdates
+from tests.console.browser import Browser, find_browser
 from tests.console.moving import MovingSource
 
 START = 1_772_366_400_250_000_000
@@ -93,3 +95,53 @@ def console(shared_console: Console) -> Console:
     source.time, source.fault, source.well = START, None, (True, "all sensors report")
     source.partners = ()
     return shared_console
+
+
+# -- the page
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One browser for all tests."""
+    if find_browser() is None:
+        pytest.skip("no chromium on the PATH")
+    with Browser.start(tmp_path_factory.mktemp("browser")) as browser:
+        yield browser
+
+
+@pytest.fixture
+def base_map() -> None:
+    """The base map, as set-up built it."""
+    if problem := base_map_problem():
+        pytest.skip(problem)
+
+
+@pytest.fixture
+def browser(
+    request: pytest.FixtureRequest,
+    chromium: Browser,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> Iterator[Browser]:
+    """The browser without a page; afterwards too: a page left open would go on to look for its
+    server under a port that is another's now.
+
+    There is no base map where a test does not ask for it: drawn in software, it takes seconds.
+    """
+    if "base_map" not in request.fixturenames:
+        monkeypatch.setattr("console.app.VENDOR", tmp_path)
+    yield chromium
+    chromium.close_pages()
+
+
+@pytest.fixture
+def source() -> MovingSource:
+    """Forty tracks that move by the clock."""
+    return MovingSource(40)
+
+
+@pytest.fixture
+def server(source: MovingSource) -> Iterator[ServerThread]:
+    """A console of `source`."""
+    with ServerThread(create_app(source, node="north")) as server:
+        yield server

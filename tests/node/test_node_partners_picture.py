@@ -248,6 +248,8 @@ def test_a_serve_started_late_shows_what_one_shows_that_was_always_there(
         wanted = reference(came, now_ns)
         assert held(always.foreign(now_ns)) == wanted
         assert held(late.foreign(now_ns)) == wanted
+        always.look(now_ns)
+        assert len(always._foreign) == len(wanted)  # what is not shown any more is let go
 
 
 def test_the_picture_begins_anew_with_the_log(tmp_path: Path) -> None:
