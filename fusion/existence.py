@@ -1,9 +1,7 @@
 """What hits and misses say about a track being a real mover.
 
-Existence is kept as log-odds. A detection adds the log-likelihood ratio of coming from the track
-against coming from clutter; a report that should have held one and did not adds ``ln(1 - Pd Pg)``.
-This is the integrated probabilistic data association filter with the nearest detection in place of
-the weighted sum.
+Existence is kept as log-odds. How association weighs hits, misses and movers not known yet against
+clutter is in `fusion.scan`; here stands what a sensor's clutter is.
 
 References
 ----------
@@ -51,30 +49,13 @@ def bearing_clutter_density(sensor: Sensor) -> float:
     return float(max(sensor.clutter_per_scan, 1e-3) / width)
 
 
-def hit(pd: Floats, d2: Floats, log_determinant: Floats, density: float) -> Floats:
-    """Log-likelihood ratio (p,) of detections from tracks against clutter.
-
-    Parameters
-    ----------
-    pd
-        (p,) probability of detection of each track.
-    d2, log_determinant
-        (p,) squared Mahalanobis distance, and log of the determinant of the 2 x 2 innovation
-        covariance.
-    density
-        Clutter per square metre.
-    """
-    likelihood = -0.5 * (d2 + log_determinant) - LOG_2PI
-    ratio: Floats = np.log(np.maximum(pd, 1e-3)) + likelihood - np.log(density)
-    return ratio
-
-
-def miss(pd: Floats, gate_probability: float) -> Floats:
-    """Log-likelihood ratio (T,) of not being detected: never more than 0."""
-    charge: Floats = np.log1p(-np.minimum(pd, 0.999) * gate_probability)
-    return charge
-
-
 def probability(llr: Floats) -> Floats:
     """Log-odds as a probability."""
     return 1.0 / (1.0 + np.exp(-llr))
+
+
+def log_odds(probability: Floats) -> Floats:
+    """A probability as log-odds, finite at 0 and 1."""
+    sure = np.clip(probability, 1e-15, 1.0 - 1e-12)
+    odds: Floats = np.log(sure) - np.log1p(-sure)
+    return odds

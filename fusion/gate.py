@@ -3,10 +3,8 @@
 import numpy as np
 from scipy.spatial import cKDTree
 
+from fusion.jit import kernel
 from model.arrays import Array, Floats
-
-DENSE_PAIRS = 20_000
-"""Below so many pairs, all are tried: cheaper than building a grid."""
 
 MAX_PAIRS = 1_000_000
 """Above so many pairs within reach, each target keeps its nearest points only: memory is bounded
@@ -14,6 +12,13 @@ MAX_PAIRS = 1_000_000
 
 NEAREST = 8
 """So many."""
+
+DENSE = 64
+"""Below so many targets all of them are tried: cheaper than building a grid."""
+
+WIDEST = 16
+"""Cells on a side of the largest neighbourhood that is searched through the grid; whoever reaches
+farther is held against every target."""
 
 
 def pairs_within(points: Floats, reach: Floats, targets: Floats) -> tuple[Array, Array]:
@@ -36,28 +41,10 @@ def pairs_within(points: Floats, reach: Floats, targets: Floats) -> tuple[Array,
     none = np.zeros(0, dtype=np.int64)
     if not len(points) or not len(targets):
         return none, none
-    if len(points) * len(targets) <= DENSE_PAIRS:
-        i, j = _dense(points, reach, targets, np.arange(len(points)))
-        return i, j
-    # A few tracks know little of where they are; they must not make every cell large.
-    cell = min(float(reach.max()), 2.0 * float(np.quantile(reach, 0.95)))
-    wide = np.flatnonzero(reach > cell)
-    narrow = np.flatnonzero(reach <= cell)
-    found = _grid(points, reach, targets, narrow, max(cell, 1e-3))
-    if found is None:
+    i, j, count = _search(points, reach, targets)
+    if count > MAX_PAIRS:
         return _nearest(points, reach, targets)
-    parts = [found]
-    total = len(found[0])
-    chunk = max(1, DENSE_PAIRS * 20 // len(targets))
-    for start in range(0, len(wide), chunk):
-        parts.append(_dense(points, reach, targets, wide[start : start + chunk]))
-        total += len(parts[-1][0])
-        if total > MAX_PAIRS:
-            return _nearest(points, reach, targets)
-    i = np.concatenate([part[0] for part in parts])
-    j = np.concatenate([part[1] for part in parts])
-    order = np.lexsort((j, i))
-    return i[order], j[order]
+    return i[:count], j[:count]
 
 
 def _nearest(points: Floats, reach: Floats, targets: Floats) -> tuple[Array, Array]:
@@ -73,44 +60,86 @@ def _nearest(points: Floats, reach: Floats, targets: Floats) -> tuple[Array, Arr
     return i[order], j[order]
 
 
-def _dense(points: Floats, reach: Floats, targets: Floats, rows: Array) -> tuple[Array, Array]:
-    east = targets[None, :, 0] - points[rows, 0, None]
-    north = targets[None, :, 1] - points[rows, 1, None]
-    near, j = np.nonzero(east * east + north * north <= (reach * reach)[rows, None])
-    return rows[near], j
-
-
-def _grid(
-    points: Floats, reach: Floats, targets: Floats, rows: Array, cell: float
-) -> tuple[Array, Array] | None:
-    """Pairs through a grid of cells as large as the farthest reach; None: far too many to try."""
-    base = targets.min(axis=0) - 2.0 * cell
-    span = np.int64(np.ceil((targets[:, 1].max() - base[1]) / cell)) + 3
-    column = np.floor((targets - base) / cell).astype(np.int64)
-    key = column[:, 0] * span + column[:, 1]
-    order = np.argsort(key, kind="stable")
-    key = key[order]
-    limit = targets.max(axis=0) + 2.0 * cell
-    inside = ((points[rows] > base) & (points[rows] < limit)).all(axis=1)
-    rows = rows[inside]
-    home = np.floor((points[rows] - base) / cell).astype(np.int64)
-    found_i, found_j = [], []
-    tried = 0
-    for step in (-1, 0, 1):
-        # Three neighbouring cells of one column are one run of keys.
-        middle = (home[:, 0] + step) * span + home[:, 1]
-        low = np.searchsorted(key, middle - 1, side="left")
-        count = np.searchsorted(key, middle + 1, side="right") - low
-        tried += int(count.sum())
-        if tried > 4 * MAX_PAIRS:
-            return None
-        i = np.repeat(rows, count)
-        within = np.arange(len(i)) - np.repeat(np.cumsum(count) - count, count)
-        j = order[np.repeat(low, count) + within]
-        distance = points[i] - targets[j]
-        near = (distance * distance).sum(axis=1) <= (reach * reach)[i]
-        found_i.append(i[near])
-        found_j.append(j[near])
-    if sum(map(len, found_i)) > MAX_PAIRS:
-        return None
-    return np.concatenate(found_i), np.concatenate(found_j)
+@kernel
+def _search(points: Floats, reach: Floats, targets: Floats) -> tuple[Array, Array, int]:
+    """Pairs and their number; more than `MAX_PAIRS`: it gave up."""
+    T, n = len(points), len(targets)
+    capacity = 4 * (T + n) + 64
+    i_out = np.empty(capacity, dtype=np.int64)
+    j_out = np.empty(capacity, dtype=np.int64)
+    count = 0
+    low_e, low_n = targets[0, 0], targets[0, 1]
+    high_e, high_n = low_e, low_n
+    for j in range(n):
+        low_e, high_e = min(low_e, targets[j, 0]), max(high_e, targets[j, 0])
+        low_n, high_n = min(low_n, targets[j, 1]), max(high_n, targets[j, 1])
+    # Cells about as large as the common reach, and not many more of them than targets.
+    step = max(1, T // 512)
+    sample = np.sort(reach[::step])
+    cell = max(sample[len(sample) // 2], 1e-3)
+    wide, tall = max(high_e - low_e, 1e-3), max(high_n - low_n, 1e-3)
+    cell = max(cell, np.sqrt(wide * tall / (4.0 * n + 16.0)), wide / 4096.0, tall / 4096.0)
+    columns, rows = int(wide / cell) + 1, int(tall / cell) + 1
+    dense = n <= DENSE
+    if dense:
+        columns = rows = 1
+    start = np.zeros(columns * rows + 1, dtype=np.int64)
+    home = np.zeros(n, dtype=np.int64)
+    order = np.empty(n, dtype=np.int64)
+    for j in range(n):
+        if not dense:
+            home[j] = int((targets[j, 0] - low_e) / cell) * rows + int(
+                (targets[j, 1] - low_n) / cell
+            )
+        start[home[j] + 1] += 1
+    for c in range(columns * rows):
+        start[c + 1] += start[c]
+    fill = start[:-1].copy()
+    for j in range(n):  # rising within a cell
+        order[fill[home[j]]] = j
+        fill[home[j]] += 1
+    for i in range(T):
+        east, north, r = points[i, 0], points[i, 1], reach[i]
+        if not (
+            east + r >= low_e and east - r <= high_e and north + r >= low_n and north - r <= high_n
+        ):
+            continue
+        first = count
+        whole = dense or r > 0.5 * WIDEST * cell
+        a0 = b0 = 0
+        a1, b1 = columns - 1, rows - 1
+        if not whole:
+            a0 = max(0, int(np.floor((east - r - low_e) / cell)))
+            a1 = min(columns - 1, int(np.floor((east + r - low_e) / cell)))
+            b0 = max(0, int(np.floor((north - r - low_n) / cell)))
+            b1 = min(rows - 1, int(np.floor((north + r - low_n) / cell)))
+        square = r * r
+        for a in range(a0, a1 + 1):
+            # Cells of one column lie one after another.
+            for place in range(start[a * rows + b0], start[a * rows + b1 + 1]):
+                j = order[place]
+                de, dn = targets[j, 0] - east, targets[j, 1] - north
+                if de * de + dn * dn <= square:
+                    if count == len(i_out):
+                        if count > MAX_PAIRS:
+                            return i_out, j_out, count + 1
+                        more_i = np.empty(2 * count, dtype=np.int64)
+                        more_j = np.empty(2 * count, dtype=np.int64)
+                        more_i[:count] = i_out
+                        more_j[:count] = j_out
+                        i_out, j_out = more_i, more_j
+                    i_out[count] = i
+                    j_out[count] = j
+                    count += 1
+        # Few each: sorted by insertion.
+        if count - first > 32:
+            j_out[first:count] = np.sort(j_out[first:count])
+        else:
+            for place in range(first + 1, count):
+                value = j_out[place]
+                back = place - 1
+                while back >= first and j_out[back] > value:
+                    j_out[back + 1] = j_out[back]
+                    back -= 1
+                j_out[back + 1] = value
+    return i_out, j_out, count

@@ -14,7 +14,8 @@ from fusion.classes import class_probability
 from fusion.existence import probability
 from fusion.settings import NANO, Settings
 from fusion.silence import lost_after
-from fusion.table import TrackTable
+from fusion.motion import unpacked
+from fusion.table import TrackTable, moments
 from model.arrays import Array, Floats, Int64s
 from model.detections import IdentityKind
 from model.frames import Region, enu_rotation
@@ -82,7 +83,8 @@ class Heads:
         """
         slots = np.array([self._row.get(t, -1) for t in rows_of.track_id.tolist()], dtype=np.int64)
         chance = probability(rows_of.llr)
-        basis = np.column_stack([rows_of.x, rows_of.P[:, 0, 0], rows_of.time.astype(np.float64)])
+        mean = (rows_of.mu[:, :, None] * rows_of.x).sum(axis=1)
+        basis = np.column_stack([mean, rows_of.P[:, 0, 0], rows_of.time.astype(np.float64)])
         due = slots < 0
         if len(self._last):
             known = self._last
@@ -217,7 +219,8 @@ def describe(
     """
     updates = TrackUpdates.empty(len(table))
     dt = np.maximum((valid_ns - table.time) * NANO, 0.0)
-    x, P = kalman.predict(table.x, table.P, dt, settings.acceleration_density)
+    x, packed = moments(table, dt, settings)
+    P = unpacked(packed)
     dt_h = np.maximum((valid_ns - table.h_time) * NANO, 0.0)
     h, Ph = kalman.predict_height(table.h, table.Ph, dt_h, settings.climb_density)
     lifted = ~np.isnan(h[:, 0])

@@ -3,32 +3,49 @@
 import numpy as np
 from scipy.spatial import cKDTree
 
-from fusion import kalman
+from fusion import existence
 from fusion.classes import class_likelihood
 from fusion.measure import Scan
 from fusion.outcome import Outcome
 from fusion.reach import Predicted
-from fusion.settings import Settings
+from fusion.settings import MODES, Settings
 from fusion.table import TrackTable
-from fusion.update import update_heights
+from fusion.update import take_rates, update_heights
 from model.arrays import Array, Bools, Floats, Int64s
 from model.detections import IdentityKind
 from model.sensors import Sensor
 from model.tracks import Status, UpdateReason
 
 
+LEAST_UNCLAIMED = 0.05
+"""A detection that tracks claim to a greater part starts none of its own."""
+
+
 def initiate(
     table: TrackTable,
     scan: Scan,
-    free: Bools,
+    unclaimed: Floats,
+    ratio: float,
     predicted: Predicted,
     paired: Bools,
     sensor: Sensor,
     settings: Settings,
     outcome: Outcome,
 ) -> None:
-    """Start tentative tracks from detections that no track wanted."""
-    items = np.flatnonzero(free)
+    """Start tentative tracks from detections that no track claims.
+
+    Parameters
+    ----------
+    table, scan, predicted, sensor, settings, outcome
+        As in `fusion.scan`.
+    unclaimed
+        (m,) probability that each detection belongs to no track.
+    ratio
+        Movers not known yet that the report brings out, against its clutter.
+    paired
+        (n,) rows of `predicted` with a detection of their own.
+    """
+    items = np.flatnonzero(unclaimed > LEAST_UNCLAIMED)
     items = items[_first_of_name(table, scan, items, predicted.rows[paired])]
     if not len(items):
         return
@@ -41,33 +58,13 @@ def initiate(
     fresh.track_id = track_ids(scan, scan.item[items])
     fresh.time[:] = scan.time
     fresh.mode[:] = scan.mode
-    fresh.x[:, :2] = scan.z[items]
-    fresh.P[:, :2, :2] = scan.R[items]
-    fresh.P[:, [2, 3], [2, 3]] = settings.initial_speed_mps**2
-    # A detection of another time than the report's is carried to it by an unknown velocity.
-    delta = scan.delta[items]
-    fresh.P[:, [0, 1], [0, 1]] += (delta * settings.initial_speed_mps)[:, None] ** 2
-    moving = ~np.isnan(scan.velocity[items, 0])
-    fresh.x[moving, 2:] = scan.velocity[items[moving], :2]
-    fresh.x[moving, :2] -= delta[moving, None] * fresh.x[moving, 2:]
-    fresh.P[np.flatnonzero(moving)[:, None], [2, 3], [2, 3]] = scan.velocity_variance[
-        items[moving], None
-    ]
-    doppler = np.flatnonzero(~np.isnan(scan.range_rate[items]) & ~moving)
-    if len(doppler):
-        H = np.zeros((len(doppler), 4))
-        H[:, 2:] = scan.sight[items[doppler]]
-        fresh.x[doppler], fresh.P[doppler] = kalman.update_scalar(
-            fresh.x[doppler],
-            fresh.P[doppler],
-            scan.range_rate[items[doppler]],
-            H,
-            scan.range_rate_variance[items[doppler]],
-        )
+    _place(fresh, scan, items, settings)
     fresh.h_time[:] = scan.time
     update_heights(fresh, scan, np.arange(count), items, settings)
     fresh.hits[:] = 1
-    fresh.llr[:] = settings.confirm_llr if sensor.cooperative else settings.start_llr
+    fresh.llr[:] = existence.log_odds(unclaimed[items] * (ratio / (1.0 + ratio)))
+    if sensor.cooperative:
+        fresh.llr[:] = settings.cap_llr
     fresh.sensors[:, 0] = scan.sensor
     fresh.heard[:, 0] = scan.time
     likelihood = class_likelihood(scan.classes[items], sensor)
@@ -79,6 +76,34 @@ def initiate(
         fresh.status[:] = Status.CONFIRMED
         outcome.add(fresh.track_id, UpdateReason.CONFIRMED)
     table.append(fresh)
+
+
+def _place(fresh: TrackTable, scan: Scan, items: Array, settings: Settings) -> None:
+    """Where new tracks are and how fast, in each mode."""
+    fresh.mu[:] = 1.0 / MODES
+    fresh.x[:, :, :2] = scan.z[items][:, None]
+    fresh.P[:] = 0.0
+    R = scan.R[items]
+    # A detection of another time than the report's is carried to it by an unknown velocity.
+    delta = scan.delta[items]
+    for mode, speed in enumerate(settings.initial_speed_mps):
+        fresh.P[:, mode, 0] = R[:, 0, 0] + (delta * speed) ** 2
+        fresh.P[:, mode, 1] = R[:, 0, 1]
+        fresh.P[:, mode, 4] = R[:, 1, 1] + (delta * speed) ** 2
+        fresh.P[:, mode, 7] = fresh.P[:, mode, 9] = speed * speed
+    moving = np.flatnonzero(~np.isnan(scan.velocity[items, 0]))
+    if len(moving):
+        velocity = scan.velocity[items[moving], :2]
+        fresh.x[moving, :, 2:] = velocity[:, None]
+        fresh.x[moving, :, :2] -= (delta[moving, None] * velocity)[:, None]
+        fresh.P[moving[:, None], :, [7, 9]] = scan.velocity_variance[items[moving], None, None]
+    rated = ~np.isnan(scan.range_rate[items]) & np.isnan(scan.velocity[items, 0])
+    if rated.any():
+        rows = np.flatnonzero(rated)
+        take_rates(
+            rows, items[rows], fresh.x, fresh.P, fresh.mu, scan.velocity, scan.velocity_variance,
+            scan.range_rate, scan.range_rate_variance, scan.sight,
+        )  # fmt: skip
 
 
 def _first_of_name(table: TrackTable, scan: Scan, items: Array, rows: Array) -> Bools:
@@ -107,7 +132,7 @@ def _apart(
     known = (table.status[rows] != Status.TENTATIVE) | paired
     apart = np.ones(len(z), dtype=np.bool_)
     if known.any():
-        distance, _ = cKDTree(predicted.x[known, :2]).query(z)
+        distance, _ = cKDTree(predicted.mean[known, :2]).query(z)
         apart = np.asarray(distance) >= extent_m
     # Places kept lie an extent apart, so each cell of that size holds few of them.
     cells: dict[tuple[int, int], list[tuple[float, float]]] = {}

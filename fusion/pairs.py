@@ -1,77 +1,109 @@
 """Which detection could belong to which track, and what each pair is worth."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from fusion import existence, kalman
+from fusion import kalman
 from fusion.classes import class_score
 from fusion.gate import pairs_within
 from fusion.measure import Scan
 from fusion.reach import Predicted
-from fusion.settings import NANO, RATE_SPAN_MPS, Settings
+from fusion.settings import MODES, NANO, RATE_SPAN_MPS, Settings
 from fusion.table import TrackTable
+from fusion.weigh import weigh
 from model.arrays import Array, Bools, Floats
 from model.detections import IdentityKind
 from model.sensors import Sensor
 
 
+@dataclass(slots=True)
+class Pairs:
+    """Gated pairs, sorted by row, then item.
+
+    Parameters
+    ----------
+    row
+        (p,) row in `fusion.reach.Predicted`.
+    item
+        (p,) detection.
+    likelihood
+        (p, K) density of the detection under each mode of the track, 1/m².
+    ratio
+        (p,) likelihood ratio of the detection against clutter, if the track is there and is
+        detected.
+    named
+        (p,) whether the detection bears the track's identity.
+    """
+
+    row: Array
+    item: Array
+    likelihood: Floats
+    ratio: Floats
+    named: Bools
+
+
 def gated_pairs(
     table: TrackTable, scan: Scan, predicted: Predicted, sensor: Sensor, settings: Settings
-) -> tuple[Array, Array, Floats, Floats]:
-    """Gated pairs (row in `predicted`, item), gain over staying apart, and existence score."""
+) -> Pairs:
+    """Pairs within the gate."""
     items = np.flatnonzero(scan.planar)
     lag = np.abs(scan.delta[items]).max()
-    rates = predicted.P[:, [2, 3], [2, 3]].max(axis=1)
-    largest = _largest_variance(predicted.P) + _largest_variance(scan.R[items]).max()
+    rates = np.maximum(predicted.spread[:, 7], predicted.spread[:, 9])
+    largest = _largest_variance(predicted.P).max(axis=1) + _largest(scan.R[items]).max()
     largest = largest + lag * lag * rates
-    speed = np.hypot(predicted.x[:, 2], predicted.x[:, 3])
-    reach = np.sqrt(settings.gate * largest) + speed * lag
-    named = np.isin(table.identity[predicted.rows], scan.identity[items]) & (
-        table.identity_kind[predicted.rows] != IdentityKind.NONE
-    )
-    reach = np.where(named, np.sqrt(settings.identity_gate * largest) + speed * lag, reach)
-    row, column = pairs_within(predicted.x[:, :2], reach, scan.z[items])
+    # The modes of a track lie apart from its mean.
+    apart = np.abs(predicted.x[:, :, :2] - predicted.mean[:, None, :2]).max(axis=(1, 2))
+    slack = np.hypot(predicted.mean[:, 2], predicted.mean[:, 3]) * lag + 1.5 * apart
+    reach = np.sqrt(settings.gate * largest) + slack
+    table_named = table.identity_kind[predicted.rows] != IdentityKind.NONE
+    if table_named.any() and (scan.identity_kind[items] != IdentityKind.NONE).any():
+        named = table_named & np.isin(table.identity[predicted.rows], scan.identity[items])
+        reach = np.where(named, np.sqrt(settings.identity_gate * largest) + slack, reach)
+    row, column = pairs_within(np.ascontiguousarray(predicted.mean[:, :2]), reach, scan.z[items])
     item = items[column]
-    R = scan.R[item]
-    delta = scan.delta[item]
-    S = predicted.P[:, :2, :2][row] + R
-    S[:, [0, 1], [0, 1]] += (delta * delta * rates[row])[:, None]
-    inverse, determinant = kalman.invert2(S)
-    innovation = scan.z[item] - predicted.x[row, :2] - delta[:, None] * predicted.x[row, 2:]
-    d2 = np.einsum("pi,pij,pj->p", innovation, inverse, innovation)
-    d2 = d2 + _height_distance(table, scan, predicted.rows[row], item, settings)
+    beside = _height_distance(table, scan, predicted.rows[row], item, settings)
     rate, rate_score = _rate_distance(scan, predicted, row, item)
-    d2 = d2 + rate
+    beside = beside + rate
+    matched = names_match(table, scan, predicted.rows[row], item)
+    limit = np.where(matched, settings.identity_gate, settings.gate)
+    likelihood, keep = np.empty((len(row), MODES)), np.empty(len(row), dtype=np.bool_)
+    weigh(
+        row, item, predicted.x, predicted.P, predicted.mu, scan.z, scan.R, scan.delta, beside,
+        limit, likelihood, keep,
+    )  # fmt: skip
     kind = table.identity_kind[predicted.rows[row]]
     rival = (
         (kind == scan.identity_kind[item])
         & (kind != IdentityKind.NONE)
         & (table.identity[predicted.rows[row]] != scan.identity[item])
     )
-    matched = names_match(table, scan, predicted.rows[row], item)
-    limit = np.where(matched, settings.identity_gate, settings.gate)
-    other_mode = table.mode[predicted.rows[row]] != scan.mode
-    keep = (d2 <= limit) & ~rival & ~other_mode
-    row, item, d2, determinant = row[keep], item[keep], d2[keep], determinant[keep]
-    chance = np.maximum(predicted.pd[row], 0.1)
-    score = existence.hit(chance, d2, np.log(determinant), predicted.density)
-    score = score + rate_score[keep]
+    keep &= ~rival & (table.mode[predicted.rows[row]] == scan.mode)
+    row, item, likelihood, matched = row[keep], item[keep], likelihood[keep], matched[keep]
+    both = (predicted.mu[row] * likelihood).sum(axis=1)
+    score = rate_score[keep] - 0.5 * beside[keep]
     score = score + class_score(table.classes[predicted.rows[row]], scan.classes[item], sensor)
-    # A detection that names the track belongs to it wherever it lies within the identity gate.
-    score = np.where(matched[keep], np.maximum(score, 0.0), score)
-    gain = score - existence.miss(predicted.pd[row], settings.gate_probability)
-    return row, item, np.where(matched[keep], np.maximum(gain, 1e-6), gain), score
+    ratio = both * np.exp(score) / predicted.density
+    return Pairs(row, item, likelihood, ratio, matched)
 
 
 def _largest_variance(P: Floats) -> Floats:
-    """Larger eigenvalue (T,) of the leading 2 x 2 blocks."""
-    half = 0.5 * (P[:, 0, 0] + P[:, 1, 1])
-    return half + np.hypot(0.5 * (P[:, 0, 0] - P[:, 1, 1]), P[:, 0, 1])
+    """Larger eigenvalue (..., ) of the positions' 2 x 2 blocks of packed covariances."""
+    half = 0.5 * (P[..., 0] + P[..., 4])
+    return half + np.hypot(0.5 * (P[..., 0] - P[..., 4]), P[..., 1])
+
+
+def _largest(R: Floats) -> Floats:
+    half = 0.5 * (R[:, 0, 0] + R[:, 1, 1])
+    return half + np.hypot(0.5 * (R[:, 0, 0] - R[:, 1, 1]), R[:, 0, 1])
 
 
 def _height_distance(
     table: TrackTable, scan: Scan, rows: Array, items: Array, settings: Settings
 ) -> Floats:
     """Squared normalised difference in height (p,), 0 where either is not known."""
+    if np.isnan(scan.height).all():
+        return np.zeros(len(rows))
     dt = np.maximum((scan.time - table.h_time[rows]) * NANO, 0.0)
     h, Ph = kalman.predict_height(table.h[rows], table.Ph[rows], dt, settings.climb_density)
     difference = scan.height[items] - h[:, 0]
@@ -83,10 +115,16 @@ def _rate_distance(
     scan: Scan, predicted: Predicted, row: Array, item: Array
 ) -> tuple[Floats, Floats]:
     """Squared normalised difference in range rate (p,), and what else it adds to the score."""
-    sight = scan.sight[item]
-    own = predicted.P[:, 2:, 2:][row]
-    variance = np.einsum("pi,pij,pj->p", sight, own, sight) + scan.range_rate_variance[item]
-    difference = scan.range_rate[item] - (sight * predicted.x[row, 2:]).sum(axis=1)
+    if np.isnan(scan.range_rate).all():
+        return np.zeros(len(row)), np.zeros(len(row))
+    sight, spread = scan.sight[item], predicted.spread[row]
+    variance = (
+        sight[:, 0] * sight[:, 0] * spread[:, 7]
+        + 2.0 * sight[:, 0] * sight[:, 1] * spread[:, 8]
+        + sight[:, 1] * sight[:, 1] * spread[:, 9]
+        + scan.range_rate_variance[item]
+    )
+    difference = scan.range_rate[item] - (sight * predicted.mean[row, 2:]).sum(axis=1)
     distance = difference * difference / variance
     score = np.log(RATE_SPAN_MPS) - 0.5 * np.log(2.0 * np.pi * variance)
     unknown = np.isnan(distance)

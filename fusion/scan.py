@@ -1,24 +1,32 @@
-"""One report against the table: predict, gate, associate, update, initiate, confirm, delete.
+"""One report against the table: the whole of what happens to it, step by step.
 
-Confirmed tracks choose first, then tentative ones from what is left, and what nobody wants starts
-new tentative tracks. Everything works on whole arrays; nothing depends on anything but the
-arguments.
+predict -> gate -> weigh -> associate -> update -> existence -> initiate -> confirm -> drop
+
+References
+----------
+J. Williams, "Marginal multi-Bernoulli filters: RFS derivation of MHT, JIPDA, and association-based
+MeMBer", IEEE Trans. AES 51(3), 2015, doi:10.1109/TAES.2015.130550: existence, association and new
+movers in one Bayesian step.
 """
 
 import numpy as np
 
 from fusion import existence
-from fusion.associate import assign
+from fusion.bearings import update_by_bearing
+from fusion.gate import pairs_within
 from fusion.initiate import initiate
+from fusion.marginals import marginals
 from fusion.measure import Scan
+from fusion.motion import PACKED, combine_rows
 from fusion.outcome import Outcome, remove
-from fusion.pairs import gated_pairs, names_match
-from fusion.reach import Predicted, predict_rows
+from fusion.pairs import Pairs, gated_pairs
+from fusion.reach import Predicted, predict_tracks
+from fusion.rivals import SAME, settle
 from fusion.settings import NANO, Settings
 from fusion.silence import lost_at
 from fusion.table import TrackTable
-from fusion.update import update_by_bearing, update_rows
-from model.arrays import Bools
+from fusion.update import Shares, take_in
+from model.arrays import Array, Bools, Floats
 from model.detections import IdentityKind
 from model.frames import Region
 from model.sensors import Sensor, Sensors
@@ -50,38 +58,146 @@ def fuse(
     # Whoever reports himself now was silent, not lost: he keeps his track.
     lost = lost_at(table, scan.time, sensors, settings)
     remove(table, lost & ~_named_in(table, scan), outcome)
-    predicted = predict_rows(table, scan, sensor, region, settings)
-    free = scan.planar
+    predicted = predict_tracks(table, scan, sensor, region, settings)
+    fresh = _new_ratio(table, scan, sensor, predicted.density, settings)
+    unclaimed = np.where(scan.planar, 1.0, 0.0)
     paired = np.zeros(len(predicted.rows), dtype=np.bool_)  # an own detection was fused
-    if free.any() and len(predicted.rows):
-        pair_row, pair_item, gain, score = gated_pairs(table, scan, predicted, sensor, settings)
-        confirmed = table.status[predicted.rows] != Status.TENTATIVE
-        named = names_match(table, scan, predicted.rows[pair_row], pair_item)
-        for stage in (named, confirmed[pair_row], ~confirmed[pair_row]):
-            open_pairs = stage & free[pair_item] & ~paired[pair_row]
-            chosen = np.flatnonzero(open_pairs)
-            chosen = chosen[assign(pair_row[chosen], pair_item[chosen], gain[chosen])]
-            if not len(chosen):
-                continue
-            rows, items = pair_row[chosen], pair_item[chosen]
-            paired[rows] = True
-            free[items] = False
-            update_rows(table, scan, predicted, rows, items, score[chosen], sensor, settings)
-            outcome.add(table.track_id[predicted.rows[rows]], UpdateReason.DETECTED)
-    if not np.isnan(scan.azimuth).all():
-        rows, pointed = update_by_bearing(table, scan, predicted, sensor, settings)
-        paired |= pointed
-        outcome.add(table.track_id[rows], UpdateReason.DETECTED)
-    _charge_misses(table, scan, predicted, paired, sensors, settings, outcome)
+    if len(predicted.rows):
+        prior = _there(table, predicted, sensor, settings)
+        unseen = _unseen(table, scan, predicted, sensors, settings)
+        claims = np.zeros(len(predicted.rows))
+        if scan.planar.any():
+            pairs = gated_pairs(table, scan, predicted, sensor, settings)
+            shares, claims, free = _associate(pairs, prior, unseen, predicted.pd, fresh)
+            unclaimed[: len(free)] *= free
+            paired = take_in(table, scan, predicted, pairs, shares, sensor, settings)
+            outcome.add(table.track_id[predicted.rows[paired]], UpdateReason.DETECTED)
+        if not np.isnan(scan.azimuth).all():
+            rows, pointed = update_by_bearing(table, scan, predicted, sensor, settings)
+            paired |= pointed
+            unseen = np.where(pointed, 0.0, unseen)
+            outcome.add(table.track_id[rows], UpdateReason.DETECTED)
+        _exist(table, predicted, prior, unseen, claims, settings, outcome)
     _confirm(table, scan, sensor, settings, outcome)
-    initiate(table, scan, free, predicted, paired, sensor, settings, outcome)
+    initiate(table, scan, unclaimed, fresh, predicted, paired, sensor, settings, outcome)
     _drop(table, settings, outcome)
+    table.looks[scan.sensor] += 1
     return outcome
+
+
+def _new_ratio(
+    table: TrackTable, scan: Scan, sensor: Sensor, density: float, settings: Settings
+) -> float:
+    """New movers that the report brings out, against its clutter."""
+    table.look_at(scan.sensor)
+    chance = min(max(sensor.detection_probability.value), settings.greatest_pd)
+    left = (1.0 - chance) ** min(int(table.looks[scan.sensor]), 50)
+    new = max(settings.new_density_m2 / density, settings.new_share)
+    unseen = max(settings.unseen_density_m2 / density, settings.unseen_share)
+    return chance * max(new, unseen * left)
+
+
+def _there(
+    table: TrackTable, predicted: Predicted, sensor: Sensor, settings: Settings
+) -> Floats:
+    """Probability (n,) that each track is still there, before the report is looked into."""
+    gone = 1.0 - np.exp(-sensor.period_s / settings.lifetime_s)
+    prior: Floats = existence.probability(table.llr[predicted.rows])
+    return prior * (1.0 - gone * predicted.pd)
+
+
+def _unseen(
+    table: TrackTable, scan: Scan, predicted: Predicted, sensors: Sensors, settings: Settings
+) -> Floats:
+    """How much (n,) it says that the sensor did not see a track: 0, nothing; 1, all."""
+    chance = np.minimum(predicted.pd, settings.greatest_pd) * settings.gate_probability
+    weight = min(1.0, sensors[scan.sensor].period_s / settings.miss_correlation_s)
+    unseen = 1.0 - (1.0 - chance) ** weight
+    return np.where(_reports_itself(table, scan, predicted, sensors, settings), 0.0, unseen)
+
+
+def _associate(
+    pairs: Pairs, prior: Floats, unseen: Floats, pd: Floats, fresh: float
+) -> tuple[Shares, Floats, Floats]:
+    """Probabilities of the pairs, claims (n,) on detections, and what is left of each detection."""
+    items = int(pairs.item.max()) + 1 if len(pairs.item) else 0
+    free = 1.0 - prior * unseen
+    psi = prior[pairs.row] * np.maximum(pd[pairs.row], 0.1) * pairs.ratio / free[pairs.row]
+    if pairs.named.any():
+        # A detection that bears the track's name belongs to it wherever within the gate it lies.
+        by_row, by_item = np.zeros(len(prior), np.bool_), np.zeros(items, np.bool_)
+        by_row[pairs.row[pairs.named]] = True
+        by_item[pairs.item[pairs.named]] = True
+        taken = by_row[pairs.row] | by_item[pairs.item]
+        psi = np.where(pairs.named, np.maximum(psi, CERTAIN), np.where(taken, 0.0, psi))
+    psi = np.minimum(psi, 1e12)
+    rest = np.full(items, 1.0 + fresh)
+    prob, left = marginals(pairs.row, pairs.item, psi, rest, len(prior), items)
+    claims = np.bincount(pairs.row, prob, minlength=len(prior))
+    silent = prior * (1.0 - unseen) / free  # there, if none of the detections is its own
+    there = claims + np.maximum(1.0 - claims, 0.0) * silent
+    return Shares(prob / np.maximum(there[pairs.row], 1e-300), claims, there), claims, left
+
+
+CERTAIN = 1e9
+"""Weight of a pair that is certain."""
+
+
+def _exist(
+    table: TrackTable,
+    predicted: Predicted,
+    prior: Floats,
+    unseen: Floats,
+    claims: Floats,
+    settings: Settings,
+    outcome: Outcome,
+) -> None:
+    """What claims and silence say about the tracks being real."""
+    silent = prior * (1.0 - unseen) / (1.0 - prior * unseen)
+    there = claims + np.maximum(1.0 - claims, 0.0) * silent
+    rows = predicted.rows
+    # Only between tracks that this report says something about.
+    spoken = np.flatnonzero((claims > 0.0) & (there > 0.02))
+    if len(spoken) > 1:
+        _settle(table, predicted, spoken, there, settings)
+    before = table.llr[rows]
+    after = np.minimum(existence.log_odds(there), settings.cap_llr)
+    changed = (unseen > 0.0) | (claims > 0.0)
+    table.llr[rows] = np.where(changed, after, before)
+    missed = changed & (after < before) & (claims < 0.5)
+    ids = table.track_id[rows[missed]]
+    outcome.touched |= {
+        track: int(UpdateReason.MISSED) for track in ids.tolist() if track not in outcome.touched
+    }
+
+
+def _settle(
+    table: TrackTable, predicted: Predicted, spoken: Array, there: Floats, settings: Settings
+) -> None:
+    """Move existence between tracks that stand for the same mover, in place."""
+    mean, spread = np.empty((len(spoken), 4)), np.empty((len(spoken), PACKED))
+    combine_rows(spoken, predicted.x, predicted.P, predicted.mu, mean, spread)
+    names = table.identity_kind[predicted.rows[spoken]]
+    plain = np.flatnonzero(names == IdentityKind.NONE)  # who has a name is nobody else
+    if len(plain) < 2:
+        return
+    some = there[spoken]
+    shown = table.status[predicted.rows[spoken]] != Status.TENTATIVE
+    order = plain[np.lexsort((plain, -some[plain], ~shown[plain]))]
+    reach = np.sqrt(4.0 * SAME * np.maximum(spread[:, 0], spread[:, 4]))
+    i, j = pairs_within(np.ascontiguousarray(mean[order, :2]), reach[order], mean[order, :2])
+    close = i < j
+    if close.any():
+        most = float(existence.probability(np.array([settings.cap_llr]))[0])
+        settle(mean, spread, order[i[close]], order[j[close]], some, most)
+        there[spoken] = some
 
 
 def _named_in(table: TrackTable, scan: Scan) -> Bools:
     """Which tracks (T,) bear an identity that the report names."""
     names = scan.identity[scan.identity_kind != IdentityKind.NONE]
+    if not len(names):
+        return np.zeros(len(table), dtype=np.bool_)
     named: Bools = (table.identity_kind != IdentityKind.NONE) & np.isin(table.identity, names)
     return named
 
@@ -95,28 +211,6 @@ def _reports_itself(
     age = (scan.time - table.heard[predicted.rows]) * NANO
     lately: Bools = np.asarray((age < fresh[heard_by]).any(axis=1))
     return lately
-
-
-def _charge_misses(
-    table: TrackTable,
-    scan: Scan,
-    predicted: Predicted,
-    paired: Bools,
-    sensors: Sensors,
-    settings: Settings,
-    outcome: Outcome,
-) -> None:
-    """Charge tracks that the sensor could have seen and did not."""
-    chance = np.minimum(predicted.pd, settings.greatest_pd)
-    charge = existence.miss(chance, settings.gate_probability)
-    charge = charge * min(1.0, sensors[scan.sensor].period_s / settings.miss_correlation_s)
-    excused = paired | _reports_itself(table, scan, predicted, sensors, settings)
-    missed = np.flatnonzero(~excused & (charge < 0.0))
-    if not len(missed):
-        return
-    rows = predicted.rows[missed]
-    table.llr[rows] += charge[missed]
-    outcome.add(table.track_id[rows], UpdateReason.MISSED)
 
 
 def _confirm(
@@ -135,6 +229,10 @@ def _confirm(
 
 
 def _drop(table: TrackTable, settings: Settings, outcome: Outcome) -> None:
-    tentative = table.status == Status.TENTATIVE
-    limit = np.where(tentative, settings.tentative_drop_llr, settings.drop_llr)
-    remove(table, table.llr < limit, outcome)
+    # A track that is hardly there is not shown; if it is seen again it comes back as the same.
+    doubtful = (table.status != Status.TENTATIVE) & (table.llr < settings.drop_llr)
+    if doubtful.any():
+        table.status[doubtful] = Status.TENTATIVE
+        outcome.add(table.track_id[doubtful], UpdateReason.LOST)
+        outcome.deleted.extend(table.track_id[doubtful].tolist())
+    remove(table, table.llr < settings.tentative_drop_llr, outcome)

@@ -5,6 +5,9 @@ They are set once, by physics and by each sensor's own description, never per sc
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from model.arrays import Floats
 from model.time import NS_PER_S
 
 
@@ -15,12 +18,15 @@ class Settings:
     Parameters
     ----------
     acceleration_density
-        Power spectral density of white acceleration, m²/s³, per horizontal axis (Bar-Shalom, Li,
-        Kirubarajan 2001, section 6.2.2, doi:10.1002/0471221279).
+        Power spectral density of white acceleration, m²/s³, per horizontal axis, of each mode of
+        motion (Bar-Shalom, Li, Kirubarajan 2001, section 6.2.2, doi:10.1002/0471221279).
+    sojourn_s
+        Mean time that a mover stays in one mode, s.
     climb_density
         The same of the vertical axis, m²/s³.
     initial_speed_mps
-        One standard deviation, per axis, of the velocity of a mover just found.
+        One standard deviation, per axis, of the velocity of a mover just found, by mode: who walks
+        or drifts, and who drives or flies.
     initial_climb_mps
         The same of its climb rate.
     gate
@@ -40,10 +46,16 @@ class Settings:
     miss_correlation_s
         Time over which misses are one and the same, s (a shadow, a pose): a miss of a sensor of
         period T weighs as T/this of an independent one.
-    start_llr
-        Log-odds that an unassociated detection is a mover.
+    lifetime_s
+        Mean time after which a mover that a sensor looks at is there no more, s.
+    new_density_m2
+        Movers not known yet that a look brings out, per square metre, where one has looked before.
+    new_share
+        The least that this is taken to be, as a part of the sensor's clutter.
+    unseen_density_m2, unseen_share
+        The same of the first look of a sensor; each look takes its share of them.
     confirm_llr
-        Log-odds at which a track is confirmed: 4 is a probability of 0.982.
+        Log-odds at which a track is confirmed.
     cap_llr
         Log-odds never rise above it, so that a track that ends can be let go.
     drop_llr
@@ -75,9 +87,10 @@ class Settings:
         Smallest change of existence that is worth an update by itself.
     """
 
-    acceleration_density: float = 0.3
+    acceleration_density: tuple[float, ...] = (0.02, 1.0)
+    sojourn_s: float = 30.0
     climb_density: float = 0.1
-    initial_speed_mps: float = 8.0
+    initial_speed_mps: tuple[float, ...] = (1.5, 15.0)
     initial_climb_mps: float = 2.0
     gate: float = 16.0
     gate_probability: float = 0.99966
@@ -85,12 +98,16 @@ class Settings:
     bearing_gate: float = 9.0
     bearing_correlation_s: float = 5.0
     miss_correlation_s: float = 1.0
-    start_llr: float = -3.0
-    confirm_llr: float = 4.0
+    lifetime_s: float = 300.0
+    new_density_m2: float = 2e-8
+    new_share: float = 0.012
+    unseen_density_m2: float = 4e-6
+    unseen_share: float = 0.3
+    confirm_llr: float = 1.0
     cap_llr: float = 6.0
-    drop_llr: float = -2.0
-    tentative_drop_llr: float = -5.0
-    confirm_hits: int = 3
+    drop_llr: float = -0.4
+    tentative_drop_llr: float = -7.0
+    confirm_hits: int = 2
     identity_gate: float = 400.0
     coast_periods: float = 2.5
     least_coast_s: float = 1.0
@@ -105,6 +122,14 @@ class Settings:
     max_history: int = 20_000
     publish_existence: float = 0.02
 
+    @property
+    def densities(self) -> Floats:
+        """`acceleration_density` as an array (K,)."""
+        return np.array(self.acceleration_density)
+
+
+MODES = 2
+"""Modes of motion of every track."""
 
 LEAST_CLUTTER_DENSITY_M2 = 1e-9
 """Clutter density of a sensor that has none: one per 1,000 km²; keeps likelihood ratios finite."""

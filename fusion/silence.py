@@ -50,10 +50,11 @@ def lost_at(table: TrackTable, now_ns: int, sensors: Sensors, settings: Settings
     rows = table.take(doubtful)
     dt = silent[doubtful]
     spread = (
-        rows.P[:, [0, 1], [0, 1]]
-        + 2.0 * dt[:, None] * rows.P[:, [0, 1], [2, 3]]
-        + (dt * dt)[:, None] * rows.P[:, [2, 3], [2, 3]]
-    ).max(axis=1)
+        rows.P[:, :, [0, 4]]
+        + 2.0 * dt[:, None, None] * rows.P[:, :, [2, 6]]
+        + (dt * dt)[:, None, None] * rows.P[:, :, [7, 9]]
+    ).max(axis=2)
+    spread = (spread * rows.mu).sum(axis=1)
     lost[doubtful] = dt > lost_after(rows, sensors, settings)
     lost[doubtful] |= (
         (rows.status != Status.TENTATIVE)

@@ -4,7 +4,7 @@ Horizontal motion is kept in east and north of the region's plane, height above 
 from it: sensors that give no height then do no harm to it, and a mover on the ground 50 km away
 does not sink by 196 m with the plane.
 
-A row is only ever predicted when it is updated: `x` and `P` stand at `time`, the track's last
+A row is only ever predicted when it is updated: `x`, `P` and `mu` stand at `time`, the track's last
 detection. So a miss changes nothing but existence, and predictions never add up rounding.
 """
 
@@ -12,7 +12,9 @@ from typing import Self
 
 import numpy as np
 
-from model.arrays import Array, Column
+from fusion.motion import PACKED, moments_at, packed, unpacked
+from fusion.settings import MODES, Settings
+from model.arrays import Array, Column, Floats
 from model.detections import IDENTITY_BYTES, NAN
 from model.frames import Region
 from model.taxonomy import N_CLASSES
@@ -21,8 +23,9 @@ from model.tracks import MAX_SENSORS, Status
 SCHEMA: dict[str, Column] = {
     "track_id": Column("track", "i8"),
     "time": Column("track", "i8"),  # ns, the last detection fused
-    "x": Column("track", "f8", (4,)),  # east, north m; their rates m/s
-    "P": Column("track", "f8", (4, 4)),  # m², m²/s, m²/s²
+    "x": Column("track", "f8", (MODES, 4)),  # east, north m; their rates m/s; by mode
+    "P": Column("track", "f8", (MODES, PACKED)),  # upper triangles by rows: m², m²/s, m²/s²
+    "mu": Column("track", "f8", (MODES,)),  # probability of each mode
     "h": Column("track", "f8", (2,), NAN),  # HAE m; its rate m/s; NaN: never measured
     "Ph": Column("track", "f8", (3,), NAN),  # variance of height, covariance, variance of rate
     "h_time": Column("track", "i8"),  # ns, the last height fused
@@ -45,6 +48,7 @@ class TrackTable:
     time: Array
     x: Array
     P: Array
+    mu: Array
     h: Array
     Ph: Array
     h_time: Array
@@ -58,11 +62,21 @@ class TrackTable:
     heard: Array
     mode: Array
 
-    __slots__ = tuple(SCHEMA)
+    looks: Array
+    """(S,) reports of each sensor that were fused."""
+
+    __slots__ = (*SCHEMA, "looks")
 
     def __init__(self, rows: int = 0) -> None:
         for name, column in SCHEMA.items():
             setattr(self, name, column.empty(rows))
+        self.looks = np.zeros(0, dtype=np.int64)
+
+    def look_at(self, sensor: int) -> None:
+        """Make room for a sensor."""
+        if sensor >= len(self.looks):
+            more = np.zeros(sensor + 1 - len(self.looks), dtype=np.int64)
+            self.looks = np.concatenate([self.looks, more])
 
     def __len__(self) -> int:
         return len(self.track_id)
@@ -72,6 +86,7 @@ class TrackTable:
         other = type(self).__new__(type(self))
         for name in SCHEMA:
             setattr(other, name, getattr(self, name).copy())
+        other.looks = self.looks.copy()
         return other
 
     def take(self, rows: Array) -> Self:
@@ -79,6 +94,7 @@ class TrackTable:
         other = type(self).__new__(type(self))
         for name in SCHEMA:
             setattr(other, name, getattr(self, name)[rows])
+        other.looks = self.looks
         return other
 
     def append(self, other: Self) -> None:
@@ -93,13 +109,13 @@ class TrackTable:
 
     def export(self) -> dict[str, Array]:
         """Copies of all columns by name."""
-        return {name: getattr(self, name).copy() for name in SCHEMA}
+        return {name: getattr(self, name).copy() for name in self.__slots__}
 
     @classmethod
     def restore(cls, columns: dict[str, Array]) -> Self:
         """A table of exported columns."""
         table = cls.__new__(cls)
-        for name in SCHEMA:
+        for name in cls.__slots__:
             setattr(table, name, np.array(columns[name]))
         return table
 
@@ -114,18 +130,26 @@ def carry_over(table: TrackTable, old: Region, new: Region) -> None:
     old, new
         The regions.
     """
-    east, north = table.x[:, 0], table.x[:, 1]
-    height = np.where(np.isnan(table.h[:, 0]), 0.0, table.h[:, 0])
-    up = old.up_of_height(east, north, height)
-    enu = new.enu_from_ecef(old.ecef_from_enu(np.stack([east, north, up], axis=1)))
-    table.x[:, :2] = enu[:, :2]
+    place = table.x[:, :, :2].reshape(-1, 2)
+    height = np.repeat(np.where(np.isnan(table.h[:, 0]), 0.0, table.h[:, 0]), MODES)
+    up = old.up_of_height(place[:, 0], place[:, 1], height)
+    enu = new.enu_from_ecef(old.ecef_from_enu(np.column_stack([place, up])))
+    table.x[:, :, :2] = enu[:, :2].reshape(-1, MODES, 2)
     inside = (enu * enu).sum(axis=1) <= new.radius_m**2 + height**2
-    table.keep(inside)
+    table.keep(inside.reshape(-1, MODES).all(axis=1))
     if not len(table):
         return
     turn = (new.rotation @ old.rotation.T)[:2, :2]
     turn = turn / np.sqrt(np.abs(np.linalg.det(turn)))
     both = np.zeros((4, 4))
     both[:2, :2] = both[2:, 2:] = turn
-    table.x[:, 2:] = table.x[:, 2:] @ turn.T
-    table.P[:] = both @ table.P @ both.T
+    table.x[:, :, 2:] = table.x[:, :, 2:] @ turn.T
+    flat = both @ unpacked(table.P.reshape(-1, PACKED)) @ both.T
+    table.P[:] = packed(flat).reshape(-1, MODES, PACKED)
+
+
+def moments(table: TrackTable, dt: Floats, settings: Settings) -> tuple[Floats, Floats]:
+    """Means (T, 4) and packed covariances (T, 10) of all tracks, predicted by `dt` (T,) s."""
+    return moments_at(
+        table.x, table.P, table.mu, dt, settings.densities, settings.sojourn_s
+    )

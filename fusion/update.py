@@ -1,55 +1,79 @@
-"""Tracks take in what belongs to them: position, velocity, range rate, height, class, bearing."""
+"""Tracks take in what belongs to them: position, velocity, range rate, height, class, identity."""
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from fusion import kalman
 from fusion.classes import CLASS_SPAN, class_likelihood
+from fusion.jit import kernel
 from fusion.measure import Scan
+from fusion.pairs import Pairs
 from fusion.reach import Predicted
 from fusion.settings import NANO, Settings
 from fusion.table import TrackTable
+from fusion.weigh import absorb, update_scalar
 from model.arrays import Array, Bools, Floats
 from model.detections import IdentityKind
 from model.sensors import Sensor
-from model.tracks import Status
+
+LEAST_CLAIM = 1e-3
+"""A track that claims less of all detections stays as it was."""
+
+MOSTLY = 0.5
+"""A detection of which a track's share is greater is taken to be its own."""
 
 
-def update_rows(
+@dataclass(slots=True)
+class Shares:
+    """What association gave.
+
+    Parameters
+    ----------
+    share
+        (p,) probability that the detection of a pair is the track's own, given that it is there.
+    claims
+        (n,) probability that a track is there and one of the detections is its own.
+    there
+        (n,) probability that it is there.
+    """
+
+    share: Floats
+    claims: Floats
+    there: Floats
+
+
+def take_in(
     table: TrackTable,
     scan: Scan,
     predicted: Predicted,
-    picked: Array,
-    items: Array,
-    score: Floats,
+    pairs: Pairs,
+    shares: Shares,
     sensor: Sensor,
     settings: Settings,
-) -> None:
-    """Fuse detections into their tracks: place, velocity, range rate, height, class, name."""
-    rows = predicted.rows[picked]
-    x, P = predicted.x[picked], predicted.P[picked]
-    delta = scan.delta[items][:, None]
-    z = scan.z[items] - delta * x[:, 2:]
-    R = scan.R[items] + (delta * delta)[:, :, None] * P[:, 2:, 2:]
-    x, P = kalman.update_pair(x, P, z, R)
-    moving = np.flatnonzero(~np.isnan(scan.velocity[items, 0]))
-    if len(moving):
-        variance = scan.velocity_variance[items[moving], None, None] * np.eye(2)
-        x[moving], P[moving] = kalman.update_pair(
-            x[moving], P[moving], scan.velocity[items[moving], :2], variance, rates=True
-        )
-    doppler = np.flatnonzero(~np.isnan(scan.range_rate[items]))
-    if len(doppler):
-        H = np.zeros((len(doppler), 4))
-        H[:, 2:] = scan.sight[items[doppler]]
-        innovation = scan.range_rate[items[doppler]] - (H * x[doppler]).sum(axis=1)
-        x[doppler], P[doppler] = kalman.update_scalar(
-            x[doppler], P[doppler], innovation, H, scan.range_rate_variance[items[doppler]]
-        )
-    table.x[rows], table.P[rows] = x, P
-    predicted.x[picked], predicted.P[picked] = x, P  # for what the report says besides
-    update_heights(table, scan, rows, items, settings)
+) -> Bools:
+    """Fuse detections into the tracks that they belong to; returns which rows (n,) have an own."""
+    count = len(predicted.rows)
+    number = np.bincount(pairs.row, minlength=count)
+    first = np.cumsum(number) - number
+    claimed = np.bincount(pairs.row, shares.share, minlength=count)
+    missed = np.where(shares.claims < LEAST_CLAIM, 1.0, np.maximum(1.0 - claimed, 0.0))
+    absorb(
+        first, number, pairs.item, shares.share, pairs.likelihood, missed,
+        predicted.x, predicted.P, predicted.mu, scan.z, scan.R, scan.delta,
+    )  # fmt: skip
+    own = pairs.row[shares.share > MOSTLY]
+    items = pairs.item[shares.share > MOSTLY]
+    _rates(scan, predicted, own, items)
+    moved = np.flatnonzero(missed < 1.0)
+    rows = predicted.rows[moved]
+    table.x[rows], table.P[rows] = predicted.x[moved], predicted.P[moved]
+    table.mu[rows] = predicted.mu[moved]
     table.time[rows] = scan.time
-    table.llr[rows] = np.minimum(table.llr[rows] + score, settings.cap_llr)
+    paired = np.zeros(count, dtype=np.bool_)
+    paired[own] = True
+    rows = predicted.rows[own]
+    update_heights(table, scan, rows, items, settings)
     table.hits[rows] += 1
     hear(table, rows, scan)
     likelihood = class_likelihood(scan.classes[items], sensor)
@@ -59,6 +83,47 @@ def update_rows(
     named = scan.identity_kind[items] != IdentityKind.NONE
     table.identity_kind[rows[named]] = scan.identity_kind[items[named]]
     table.identity[rows[named]] = scan.identity[items[named]]
+    return paired
+
+
+def _rates(scan: Scan, predicted: Predicted, rows: Array, items: Array) -> None:
+    """Velocities and range rates of detections that are a track's own."""
+    rated = np.flatnonzero(~(np.isnan(scan.velocity[items, 0]) & np.isnan(scan.range_rate[items])))
+    if len(rated):
+        take_rates(
+            rows[rated], items[rated], predicted.x, predicted.P, predicted.mu,
+            scan.velocity, scan.velocity_variance, scan.range_rate, scan.range_rate_variance,
+            scan.sight,
+        )  # fmt: skip
+
+
+@kernel
+def take_rates(
+    rows: Array, items: Array, x: Floats, P: Floats, mu: Floats, velocity: Floats,
+    variance: Floats, rate: Floats, rate_variance: Floats, sight: Floats,
+) -> None:  # fmt: skip
+    """Update rows (n,) in place with the velocity or the range rate of a detection (n,) each."""
+    h = np.zeros(4)
+    for n in range(len(rows)):
+        i, j = rows[n], items[n]
+        total = 0.0
+        for k in range(mu.shape[1]):
+            weight = mu[i, k]
+            if not np.isnan(velocity[j, 0]):
+                for axis in range(2):
+                    h[:] = 0.0
+                    h[2 + axis] = 1.0
+                    innovation = velocity[j, axis] - x[i, k, 2 + axis]
+                    weight *= update_scalar(x[i, k], P[i, k], innovation, h, variance[j])
+            if not np.isnan(rate[j]):
+                h[:] = 0.0
+                h[2], h[3] = sight[j, 0], sight[j, 1]
+                innovation = rate[j] - h[2] * x[i, k, 2] - h[3] * x[i, k, 3]
+                weight *= update_scalar(x[i, k], P[i, k], innovation, h, rate_variance[j])
+            mu[i, k] = max(weight, 1e-300)
+            total += mu[i, k]
+        for k in range(mu.shape[1]):
+            mu[i, k] /= total
 
 
 def update_heights(
@@ -88,43 +153,3 @@ def hear(table: TrackTable, rows: Array, scan: Scan) -> None:
     heard = np.take_along_axis(heard, order, axis=1)
     heard[:, 0] = scan.time
     table.sensors[rows], table.heard[rows] = sensors, heard
-
-
-def update_by_bearing(
-    table: TrackTable, scan: Scan, predicted: Predicted, sensor: Sensor, settings: Settings
-) -> tuple[Array, Bools]:
-    """Sharpen confirmed tracks by bearings that can belong to no other track.
-
-    Returns the rows of the table updated, and which rows of `predicted` any bearing points at.
-    """
-    rows = predicted.rows
-    none = np.zeros(0, dtype=np.int64), np.zeros(len(rows), dtype=np.bool_)
-    items = np.flatnonzero(~np.isnan(scan.azimuth))
-    if not len(items) or not len(rows) or np.isnan(scan.origin[0]):
-        return none
-    x, P = predicted.x, predicted.P
-    away = x[:, :2] - scan.origin
-    squared = np.maximum((away * away).sum(axis=1), 1.0)
-    H = np.zeros((len(rows), 4))
-    H[:, 0] = away[:, 1] / squared
-    H[:, 1] = -away[:, 0] / squared
-    own = np.einsum("pi,pij,pj->p", H, P, H)
-    same = max(settings.bearing_correlation_s / sensor.period_s, 1.0)
-    noise = scan.azimuth_variance[items] * same
-    difference = scan.azimuth[None, items] - np.arctan2(away[:, 0], away[:, 1])[:, None]
-    difference = (difference + np.pi) % (2.0 * np.pi) - np.pi
-    variance = own[:, None] + noise[None, :]
-    inside = difference * difference <= settings.bearing_gate * variance
-    inside &= (table.mode[rows] == scan.mode)[:, None]
-    pointed: Bools = inside.any(axis=1)
-    # Linear in the bearing only while the track is known to a fraction of its distance.
-    inside &= ((own < 0.05) & (table.status[rows] != Status.TENTATIVE))[:, None]
-    sole = inside & (inside.sum(axis=0) == 1)[None, :] & (inside.sum(axis=1) == 1)[:, None]
-    row, column = np.nonzero(sole)
-    if not len(row):
-        return none[0], pointed
-    x, P = kalman.update_scalar(x[row], P[row], difference[row, column], H[row], noise[column])
-    table.x[rows[row]], table.P[rows[row]] = x, P
-    table.time[rows[row]] = scan.time
-    hear(table, rows[row], scan)
-    return rows[row], pointed

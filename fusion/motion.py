@@ -1,0 +1,180 @@
+"""Horizontal motion: interacting multiple models, each nearly constant velocity, closed form.
+
+A track has K modes, each a state (east, north, rate of each) with a covariance packed as the upper
+triangle by rows (10 numbers), and a probability. The modes differ in the density of their white
+acceleration and in how fast a mover just found is taken to go. Between updates a mover may change
+its mode; the mixing depends on the time gone by, so it does not matter how often one looks.
+
+References
+----------
+H. Blom, Y. Bar-Shalom, "The interacting multiple model algorithm for systems with Markovian
+switching coefficients", IEEE Trans. Automatic Control 33(8), 1988, doi:10.1109/9.1299.
+Y. Bar-Shalom, X. R. Li, T. Kirubarajan, "Estimation with Applications to Tracking and
+Navigation", Wiley 2001, sections 6.2.2 and 11.6.6, doi:10.1002/0471221279.
+"""
+
+import numpy as np
+
+from fusion.jit import kernel
+from model.arrays import Array, Floats
+
+PACKED = 10
+"""Numbers of a packed covariance of four states."""
+
+UPPER = (np.array([0, 0, 0, 0, 1, 1, 1, 2, 2, 3]), np.array([0, 1, 2, 3, 1, 2, 3, 2, 3, 3]))
+"""Row and column of each packed number."""
+
+
+@kernel
+def mix_and_predict(
+    x: Floats, P: Floats, mu: Floats, dt: float, density: Floats, sojourn_s: float,
+    x_out: Floats, P_out: Floats, mu_out: Floats,
+) -> None:  # fmt: skip
+    """Predict one track.
+
+    Parameters
+    ----------
+    x, P, mu
+        (K, 4), (K, 10) and (K,) at the last update.
+    dt
+        Seconds since then, not negative.
+    density
+        (K,) white-acceleration density of each mode, m²/s³.
+    sojourn_s
+        Mean time that a mover stays in a mode, s.
+    x_out, P_out, mu_out
+        Filled with the prediction.
+    """
+    K = len(mu)
+    leave = 1.0 - np.exp(-dt / sojourn_s) if K > 1 else 0.0
+    # In the end of a long silence every mode is as likely as any other.
+    change = leave / K
+    stay = 1.0 - leave + change
+    for j in range(K):
+        total = 0.0
+        for i in range(K):
+            total += (stay if i == j else change) * mu[i]
+        mu_out[j] = total
+        for a in range(4):
+            value = 0.0
+            for i in range(K):
+                value += (stay if i == j else change) * mu[i] * x[i, a]
+            x_out[j, a] = value / total
+        for c in range(10):
+            P_out[j, c] = 0.0
+        for i in range(K):
+            w = (stay if i == j else change) * mu[i] / total
+            if w == 0.0:
+                continue
+            d0 = x[i, 0] - x_out[j, 0]
+            d1 = x[i, 1] - x_out[j, 1]
+            d2 = x[i, 2] - x_out[j, 2]
+            d3 = x[i, 3] - x_out[j, 3]
+            P_out[j, 0] += w * (P[i, 0] + d0 * d0)
+            P_out[j, 1] += w * (P[i, 1] + d0 * d1)
+            P_out[j, 2] += w * (P[i, 2] + d0 * d2)
+            P_out[j, 3] += w * (P[i, 3] + d0 * d3)
+            P_out[j, 4] += w * (P[i, 4] + d1 * d1)
+            P_out[j, 5] += w * (P[i, 5] + d1 * d2)
+            P_out[j, 6] += w * (P[i, 6] + d1 * d3)
+            P_out[j, 7] += w * (P[i, 7] + d2 * d2)
+            P_out[j, 8] += w * (P[i, 8] + d2 * d3)
+            P_out[j, 9] += w * (P[i, 9] + d3 * d3)
+        predict_one(x_out[j], P_out[j], dt, density[j])
+
+
+@kernel
+def predict_one(x: Floats, P: Floats, dt: float, density: float) -> None:
+    """Predict one mode in place: `x` (4,), `P` (10,)."""
+    x[0] += dt * x[2]
+    x[1] += dt * x[3]
+    noise = density * dt
+    half = 0.5 * noise * dt
+    third = noise * dt * dt / 3.0
+    p02, p03, p12, p13, p22, p23, p33 = P[2], P[3], P[5], P[6], P[7], P[8], P[9]
+    P[0] += dt * (2.0 * p02 + dt * p22) + third
+    P[1] += dt * (p03 + p12 + dt * p23)
+    P[2] = p02 + dt * p22 + half
+    P[3] = p03 + dt * p23
+    P[4] += dt * (2.0 * p13 + dt * p33) + third
+    P[5] = p12 + dt * p23
+    P[6] = p13 + dt * p33 + half
+    P[7] = p22 + noise
+    P[9] = p33 + noise
+
+
+@kernel
+def combine(x: Floats, P: Floats, mu: Floats, x_out: Floats, P_out: Floats) -> None:
+    """Mean (4,) and packed covariance (10,) of a track's modes."""
+    K = len(mu)
+    for a in range(4):
+        value = 0.0
+        for k in range(K):
+            value += mu[k] * x[k, a]
+        x_out[a] = value
+    for c in range(10):
+        P_out[c] = 0.0
+    for k in range(K):
+        d0, d1 = x[k, 0] - x_out[0], x[k, 1] - x_out[1]
+        d2, d3 = x[k, 2] - x_out[2], x[k, 3] - x_out[3]
+        w = mu[k]
+        P_out[0] += w * (P[k, 0] + d0 * d0)
+        P_out[1] += w * (P[k, 1] + d0 * d1)
+        P_out[2] += w * (P[k, 2] + d0 * d2)
+        P_out[3] += w * (P[k, 3] + d0 * d3)
+        P_out[4] += w * (P[k, 4] + d1 * d1)
+        P_out[5] += w * (P[k, 5] + d1 * d2)
+        P_out[6] += w * (P[k, 6] + d1 * d3)
+        P_out[7] += w * (P[k, 7] + d2 * d2)
+        P_out[8] += w * (P[k, 8] + d2 * d3)
+        P_out[9] += w * (P[k, 9] + d3 * d3)
+
+
+@kernel
+def combine_rows(
+    rows: Array, x: Floats, P: Floats, mu: Floats, mean: Floats, spread: Floats
+) -> None:
+    """`combine` for some rows; fills the last two, a row each."""
+    for n in range(len(rows)):
+        combine(x[rows[n]], P[rows[n]], mu[rows[n]], mean[n], spread[n])
+
+
+@kernel
+def predict_rows(
+    rows: Array, x: Floats, P: Floats, mu: Floats, dt: Floats, density: Floats, sojourn_s: float,
+    xp: Floats, Pp: Floats, mup: Floats, mean: Floats, spread: Floats,
+) -> None:  # fmt: skip
+    """Predict some rows of a table by `dt` (n,) s; fills the last five, n rows each."""
+    for n in range(len(rows)):
+        row = rows[n]
+        mix_and_predict(
+            x[row], P[row], mu[row], dt[n], density, sojourn_s, xp[n], Pp[n], mup[n]
+        )
+        combine(xp[n], Pp[n], mup[n], mean[n], spread[n])
+
+
+def moments_at(
+    x: Floats, P: Floats, mu: Floats, dt: Floats, density: Floats, sojourn_s: float
+) -> tuple[Floats, Floats]:
+    """Means (T, 4) and packed covariances (T, 10) of tracks predicted by `dt` (T,) s."""
+    count, K = mu.shape
+    mean, spread = np.empty((count, 4)), np.empty((count, PACKED))
+    predict_rows(
+        np.arange(count), x, P, mu, dt, density, sojourn_s,
+        np.empty((count, K, 4)), np.empty((count, K, PACKED)), np.empty((count, K)), mean, spread,
+    )  # fmt: skip
+    return mean, spread
+
+
+def unpacked(P: Floats) -> Floats:
+    """Matrices (T, 4, 4) of packed covariances (T, 10)."""
+    full = np.empty((len(P), 4, 4))
+    full[:, UPPER[0], UPPER[1]] = P
+    full[:, UPPER[1], UPPER[0]] = P
+    return full
+
+
+def packed(P: Floats) -> Floats:
+    """Packed covariances (..., 10) of matrices (..., 4, 4)."""
+    upper: Floats = P[..., UPPER[0], UPPER[1]]
+    return upper
