@@ -81,6 +81,9 @@ def initiate(
 def _place(fresh: TrackTable, scan: Scan, items: Array, settings: Settings) -> None:
     """Where new tracks are and how fast, in each mode."""
     fresh.mu[:] = 1.0 / MODES
+    fresh.born[:] = scan.time
+    fresh.anchor[:, :2] = scan.z[items]
+    fresh.anchor[:, 2] = 0.5 * (scan.R[items, 0, 0] + scan.R[items, 1, 1])
     fresh.x[:, :, :2] = scan.z[items][:, None]
     fresh.P[:] = 0.0
     R = scan.R[items]

@@ -22,10 +22,18 @@ SAME = 2.0
 degrees of freedom, and either is uncertain by itself."""
 
 
+TOGETHER_MPS = 1.5
+"""Difference of speed up to which two tracks may be two ends of one hull, m/s: it turns."""
+
+TOGETHER = 6.0
+"""And its square in units of what is known of it (chi-square, 2 degrees of freedom: 0.95)."""
+
+
 @kernel
 def settle(
-    mean: Floats, spread: Floats, better: Array, other: Array, there: Floats, most: float
-) -> None:
+    mean: Floats, spread: Floats, better: Array, other: Array, there: Floats, most: float,
+    extent_m: float,
+) -> None:  # fmt: skip
     """Move existence between tracks that are alike, in place.
 
     Parameters
@@ -38,10 +46,21 @@ def settle(
         (n,) probability of existence.
     most
         Greatest probability of existence that is given.
+    extent_m
+        How large one mover may look: two tracks nearer than that which move as one are two ends
+        of one hull.
     """
     for p in range(len(better)):
         i, j = better[p], other[p]
-        if there[i] >= most or there[j] <= 0.0:
+        if there[i] <= 0.0 or there[j] <= 0.0:
+            continue
+        de, dn = mean[i, 0] - mean[j, 0], mean[i, 1] - mean[j, 1]
+        if de * de + dn * dn < extent_m * extent_m and _together(
+            mean[i], mean[j], spread[i], spread[j]
+        ):
+            there[j] = 0.0
+            continue
+        if there[i] >= most:
             continue
         if _distance(mean[i], mean[j], spread[i], spread[j]) > SAME:
             continue
@@ -61,3 +80,13 @@ def _distance(x: Floats, y: Floats, P: Floats, Q: Floats) -> float:
         de, dn = x[at] - y[at], x[at + 1] - y[at + 1]
         total += (c * de * de - 2.0 * b * de * dn + a * dn * dn) / (a * c - b * b)
     return total
+
+
+@kernel
+def _together(x: Floats, y: Floats, P: Floats, Q: Floats) -> bool:
+    """Whether two tracks move as one: a known difference in speed would part them."""
+    de, dn = x[2] - y[2], x[3] - y[3]
+    if de * de + dn * dn > TOGETHER_MPS * TOGETHER_MPS:
+        return False
+    a, b, c = P[7] + Q[7], P[8] + Q[8], P[9] + Q[9]
+    return (c * de * de - 2.0 * b * de * dn + a * dn * dn) / (a * c - b * b) < TOGETHER

@@ -77,10 +77,12 @@ def fuse(
             paired |= pointed
             unseen = np.where(pointed, 0.0, unseen)
             outcome.add(table.track_id[rows], UpdateReason.DETECTED)
-        _exist(table, predicted, prior, unseen, claims, settings, outcome)
+        _exist(
+            table, predicted, prior, unseen, claims, sensor.extent_m, settings, outcome
+        )
     _confirm(table, scan, sensor, settings, outcome)
     initiate(table, scan, unclaimed, fresh, predicted, paired, sensor, settings, outcome)
-    _drop(table, settings, outcome)
+    _drop(table, scan, sensor, settings, outcome)
     table.looks[scan.sensor] += 1
     return outcome
 
@@ -149,6 +151,7 @@ def _exist(
     prior: Floats,
     unseen: Floats,
     claims: Floats,
+    extent_m: float,
     settings: Settings,
     outcome: Outcome,
 ) -> None:
@@ -159,7 +162,7 @@ def _exist(
     # Only between tracks that this report says something about.
     spoken = np.flatnonzero((claims > 0.0) & (there > 0.02))
     if len(spoken) > 1:
-        _settle(table, predicted, spoken, there, settings)
+        _settle(table, predicted, spoken, there, extent_m, settings)
     before = table.llr[rows]
     after = np.minimum(existence.log_odds(there), settings.cap_llr)
     changed = (unseen > 0.0) | (claims > 0.0)
@@ -172,8 +175,9 @@ def _exist(
 
 
 def _settle(
-    table: TrackTable, predicted: Predicted, spoken: Array, there: Floats, settings: Settings
-) -> None:
+    table: TrackTable, predicted: Predicted, spoken: Array, there: Floats, extent_m: float,
+    settings: Settings,
+) -> None:  # fmt: skip
     """Move existence between tracks that stand for the same mover, in place."""
     mean, spread = np.empty((len(spoken), 4)), np.empty((len(spoken), PACKED))
     combine_rows(spoken, predicted.x, predicted.P, predicted.mu, mean, spread)
@@ -183,13 +187,14 @@ def _settle(
         return
     some = there[spoken]
     shown = table.status[predicted.rows[spoken]] != Status.TENTATIVE
-    order = plain[np.lexsort((plain, -some[plain], ~shown[plain]))]
+    order = plain[np.lexsort((plain, -np.round(some[plain], 2), ~shown[plain]))]
     reach = np.sqrt(4.0 * SAME * np.maximum(spread[:, 0], spread[:, 4]))
+    reach = np.maximum(reach, extent_m)
     i, j = pairs_within(np.ascontiguousarray(mean[order, :2]), reach[order], mean[order, :2])
     close = i < j
     if close.any():
         most = float(existence.probability(np.array([settings.cap_llr]))[0])
-        settle(mean, spread, order[i[close]], order[j[close]], some, most)
+        settle(mean, spread, order[i[close]], order[j[close]], some, most, extent_m)
         there[spoken] = some
 
 
@@ -223,14 +228,30 @@ def _confirm(
         & (table.llr >= settings.confirm_llr)
         & (table.hits >= needed)
     )
+    ready &= ~_stands(table, scan, sensor, settings)
     if ready.any():
         table.status[ready] = Status.CONFIRMED
         outcome.add(table.track_id[ready], UpdateReason.CONFIRMED)
 
 
-def _drop(table: TrackTable, settings: Settings, outcome: Outcome) -> None:
+def _stands(table: TrackTable, scan: Scan, sensor: Sensor, settings: Settings) -> Bools:
+    """Which tracks (T,) stand where they were first seen and nobody says what they are.
+
+    A shore, a buoy or a moored boat returns at every look, and is no mover. What a sensor names or
+    classifies is shown wherever it stands: a drone that hovers, a person who waits.
+    """
+    age = (scan.time - table.born) * NANO
+    plain = (table.identity_kind == IdentityKind.NONE) & (table.classes == 0.0).all(axis=1)
+    return ~table.moved & plain & (age > settings.still_s)
+
+
+def _drop(
+    table: TrackTable, scan: Scan, sensor: Sensor, settings: Settings, outcome: Outcome
+) -> None:
     # A track that is hardly there is not shown; if it is seen again it comes back as the same.
-    doubtful = (table.status != Status.TENTATIVE) & (table.llr < settings.drop_llr)
+    doubtful = table.llr < settings.drop_llr
+    doubtful |= _stands(table, scan, sensor, settings)
+    doubtful &= table.status != Status.TENTATIVE
     if doubtful.any():
         table.status[doubtful] = Status.TENTATIVE
         outcome.add(table.track_id[doubtful], UpdateReason.LOST)

@@ -58,6 +58,11 @@ class Settings:
         Log-odds at which a track is confirmed.
     cap_llr
         Log-odds never rise above it, so that a track that ends can be let go.
+    moved_sigmas
+        How many standard deviations from where it was first seen a track must be to have moved.
+    still_s
+        A track that has not moved after so long, and that no sensor names or classifies, is not
+        shown until it does, s.
     drop_llr
         Log-odds below which a confirmed track is lost.
     tentative_drop_llr
@@ -105,6 +110,8 @@ class Settings:
     unseen_share: float = 0.3
     confirm_llr: float = 1.0
     cap_llr: float = 6.0
+    moved_sigmas: float = 3.0
+    still_s: float = 12.0
     drop_llr: float = -0.4
     tentative_drop_llr: float = -7.0
     confirm_hits: int = 2

@@ -29,6 +29,9 @@ SCHEMA: dict[str, Column] = {
     "h": Column("track", "f8", (2,), NAN),  # HAE m; its rate m/s; NaN: never measured
     "Ph": Column("track", "f8", (3,), NAN),  # variance of height, covariance, variance of rate
     "h_time": Column("track", "i8"),  # ns, the last height fused
+    "born": Column("track", "i8"),  # ns, its first detection
+    "anchor": Column("track", "f8", (3,)),  # east, north m, then; variance m²
+    "moved": Column("track", "?", fill=False),  # whether it ever went anywhere
     "llr": Column("track", "f8"),  # log-odds of existence
     "hits": Column("track", "i4"),
     "status": Column("track", "u1", fill=int(Status.TENTATIVE)),
@@ -52,6 +55,9 @@ class TrackTable:
     h: Array
     Ph: Array
     h_time: Array
+    born: Array
+    anchor: Array
+    moved: Array
     llr: Array
     hits: Array
     status: Array
@@ -135,6 +141,7 @@ def carry_over(table: TrackTable, old: Region, new: Region) -> None:
     up = old.up_of_height(place[:, 0], place[:, 1], height)
     enu = new.enu_from_ecef(old.ecef_from_enu(np.column_stack([place, up])))
     table.x[:, :, :2] = enu[:, :2].reshape(-1, MODES, 2)
+    table.anchor[:, :2] += table.x[:, 0, :2] - place.reshape(-1, MODES, 2)[:, 0]
     inside = (enu * enu).sum(axis=1) <= new.radius_m**2 + height**2
     table.keep(inside.reshape(-1, MODES).all(axis=1))
     if not len(table):

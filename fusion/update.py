@@ -8,6 +8,7 @@ from fusion import kalman
 from fusion.classes import CLASS_SPAN, class_likelihood
 from fusion.jit import kernel
 from fusion.measure import Scan
+from fusion.motion import combine_rows
 from fusion.pairs import Pairs
 from fusion.reach import Predicted
 from fusion.settings import NANO, Settings
@@ -69,6 +70,7 @@ def take_in(
     rows = predicted.rows[moved]
     table.x[rows], table.P[rows] = predicted.x[moved], predicted.P[moved]
     table.mu[rows] = predicted.mu[moved]
+    note_motion(table, rows, settings)
     table.time[rows] = scan.time
     paired = np.zeros(count, dtype=np.bool_)
     paired[own] = True
@@ -95,6 +97,24 @@ def _rates(scan: Scan, predicted: Predicted, rows: Array, items: Array) -> None:
             scan.velocity, scan.velocity_variance, scan.range_rate, scan.range_rate_variance,
             scan.sight,
         )  # fmt: skip
+
+
+def note_motion(table: TrackTable, rows: Array, settings: Settings) -> None:
+    """Mark those tracks that certainly went somewhere since they were first seen."""
+    still = rows[~table.moved[rows] & (table.hits[rows] >= 3)]
+    if not len(still):
+        return
+    count = len(still)
+    mean, spread = np.empty((count, 4)), np.empty((count, 10))
+    combine_rows(still, table.x, table.P, table.mu, mean, spread)
+    away = mean[:, :2] - table.anchor[still, :2]
+    far = (away * away).sum(axis=1)
+    where = 0.5 * (spread[:, 0] + spread[:, 4]) + table.anchor[still, 2]
+    speed = (mean[:, 2:] ** 2).sum(axis=1)
+    rate = 0.5 * (spread[:, 7] + spread[:, 9])
+    limit = settings.moved_sigmas**2
+    went = (far > limit * where) | ((speed > limit * rate) & (far > 0.25 * limit * where))
+    table.moved[still] = went
 
 
 @kernel
