@@ -15,7 +15,7 @@ IEEE Trans. Signal Processing 63(1), 2015, doi:10.1109/TSP.2014.2370946: on the 
 import numpy as np
 
 from fusion.jit import kernel
-from model.arrays import Array, Floats
+from model.arrays import Array, Bools, Floats
 
 SAME = 2.0
 """Squared Mahalanobis distance of position and velocity below which two tracks are alike: four
@@ -32,7 +32,7 @@ TOGETHER = 6.0
 @kernel
 def settle(
     mean: Floats, spread: Floats, better: Array, other: Array, there: Floats, most: float,
-    extent_m: float,
+    resolved: Bools, extent_m: float,
 ) -> None:  # fmt: skip
     """Move existence between tracks that are alike, in place.
 
@@ -46,18 +46,19 @@ def settle(
         (n,) probability of existence.
     most
         Greatest probability of existence that is given.
+    resolved
+        (p,) whether two sensors have shown both as two.
     extent_m
         How large one mover may look: two tracks nearer than that which move as one are two ends
-        of one hull.
+        of one hull, unless they are resolved.
     """
     for p in range(len(better)):
         i, j = better[p], other[p]
         if there[i] <= 0.0 or there[j] <= 0.0:
             continue
         de, dn = mean[i, 0] - mean[j, 0], mean[i, 1] - mean[j, 1]
-        if de * de + dn * dn < extent_m * extent_m and _together(
-            mean[i], mean[j], spread[i], spread[j]
-        ):
+        near = de * de + dn * dn < extent_m * extent_m
+        if near and not resolved[p] and _together(mean[i], mean[j], spread[i], spread[j]):
             there[j] = 0.0
             continue
         if there[i] >= most:

@@ -194,8 +194,20 @@ def _settle(
     close = i < j
     if close.any():
         most = float(existence.probability(np.array([settings.cap_llr]))[0])
-        settle(mean, spread, order[i[close]], order[j[close]], some, most, extent_m)
+        better, other = order[i[close]], order[j[close]]
+        rows = predicted.rows[spoken]
+        resolved = _resolved(table, rows[better], rows[other])
+        settle(mean, spread, better, other, some, most, resolved, extent_m)
         there[spoken] = some
+
+
+def _resolved(table: TrackTable, one: Array, two: Array) -> Bools:
+    """Which pairs of rows (p,) two sensors have shown as two, each in its last report of either."""
+    same = table.sensors[one][:, :, None] == table.sensors[two][:, None, :]
+    same &= table.sensors[one][:, :, None] >= 0
+    same &= table.heard[one][:, :, None] == table.heard[two][:, None, :]
+    both: Bools = same.sum(axis=(1, 2)) >= 2
+    return both
 
 
 def _named_in(table: TrackTable, scan: Scan) -> Bools:

@@ -93,7 +93,7 @@ class Settings:
     """
 
     acceleration_density: tuple[float, ...] = (0.02, 1.0)
-    sojourn_s: float = 30.0
+    sojourn_s: float = 20.0
     climb_density: float = 0.1
     initial_speed_mps: tuple[float, ...] = (1.5, 15.0)
     initial_climb_mps: float = 2.0
@@ -108,10 +108,10 @@ class Settings:
     new_share: float = 0.012
     unseen_density_m2: float = 4e-6
     unseen_share: float = 0.3
-    confirm_llr: float = 1.0
+    confirm_llr: float = 1.5
     cap_llr: float = 6.0
-    moved_sigmas: float = 3.0
-    still_s: float = 12.0
+    moved_sigmas: float = 3.5
+    still_s: float = 20.0
     drop_llr: float = -0.4
     tentative_drop_llr: float = -7.0
     confirm_hits: int = 2
