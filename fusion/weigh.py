@@ -85,10 +85,13 @@ def absorb(
     P = np.empty(10)
     x_sum = np.empty(4)
     P_sum = np.empty(10)
+    before = np.empty(K)
     for i in range(len(first)):
         if missed[i] >= 1.0:
             continue
         whole = 0.0
+        for k in range(K):
+            before[k] = mup[i, k]
         for k in range(K):
             total = missed[i]
             # About the prediction, so that nothing large cancels.
@@ -101,7 +104,7 @@ def absorb(
                     continue
                 both = 0.0
                 for other in range(K):
-                    both += mup[i, other] * likelihood[p, other]
+                    both += before[other] * likelihood[p, other]
                 w = share[p] * likelihood[p, k] / both
                 if w <= 0.0:
                     continue
