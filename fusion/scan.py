@@ -131,7 +131,12 @@ def _associate(
         by_row[pairs.row[pairs.named]] = True
         by_item[pairs.item[pairs.named]] = True
         taken = by_row[pairs.row] | by_item[pairs.item]
-        psi = np.where(pairs.named, np.maximum(psi, CERTAIN), np.where(taken, 0.0, psi))
+        # Of several that bear it the likeliest one.
+        named = np.flatnonzero(pairs.named)
+        named = named[np.lexsort((named, -psi[named], pairs.row[named]))]
+        first = named[np.unique(pairs.row[named], return_index=True)[1]]
+        psi = np.where(taken, 0.0, psi)
+        psi[first] = CERTAIN
     psi = np.minimum(psi, 1e12)
     rest = np.full(items, 1.0 + fresh)
     prob, left = marginals(pairs.row, pairs.item, psi, rest, len(prior), items)

@@ -101,7 +101,7 @@ class Settings:
     gate_probability: float = 0.99966
     greatest_pd: float = 0.9
     bearing_gate: float = 9.0
-    bearing_correlation_s: float = 100.0
+    bearing_correlation_s: float = 30.0
     miss_correlation_s: float = 1.0
     lifetime_s: float = 300.0
     new_density_m2: float = 2e-8

@@ -100,7 +100,7 @@ def test_a_track_that_a_late_miss_makes_doubtful_is_retracted_and_may_come_back(
         said.append(subject.step(report(1.5 + offset / 1000, [], offset, received=2.0)))
         offset += 1
     assert said[-1].status.tolist() == [Status.DELETED]
-    assert said[-1].reason.tolist() == [UpdateReason.RETRACTED]
+    assert said[-1].reason.tolist() == [UpdateReason.LOST]
     same_as_table(subject, said, START_NS + 2 * SECOND)
     for second in (2.5, 3.0, 3.5, 4.0):
         said.append(subject.step(report(second, [(1000.0, 1000.0)], offset)))
@@ -190,8 +190,9 @@ def test_the_latency_of_a_sensor_is_no_lateness():
     slow = radar(latency_s=20.0)
     subject = Tracker(Sensors([radar(id="prompt", sensing="event"), slow]), REGION)
     for second in range(40):
-        subject.step(report(float(second), [(-3000.0, 0.0)], 2 * second))
-        subject.step(report(float(second), [(3000.0, 0.0)], 2 * second + 1, sensor=1))
+        north = 10.0 * second
+        subject.step(report(float(second), [(-3000.0, north)], 2 * second))
+        subject.step(report(float(second), [(3000.0, north)], 2 * second + 1, sensor=1))
     assert subject.counters.too_late == 0
     assert subject.census()["confirmed"] + subject.census()["coasting"] == 2
 

@@ -192,7 +192,7 @@ def test_a_bearing_sharpens_across_its_line_of_sight():
     subject.step(builder.build())
     after = subject.picture(time)
     trace = after.covariance[0, [0, 6]].sum() / before.covariance[0, [0, 6]].sum()
-    assert trace < 0.75
+    assert trace < 0.9  # its errors stay the same for half a minute, so it counts little
 
 
 def test_identity_keeps_two_vessels_apart_that_pass_in_one_place():
@@ -278,8 +278,8 @@ def test_zones_and_lines_start_tracks_with_their_own_uncertainty():
     subject = tracker()
     subject.step(builder.build())
     table = subject.snapshot()["table"]
-    variance = table["P"][:, [0, 1], [0, 1]]
-    zone, stroke = variance[np.argsort(table["x"][:, 0])]
+    variance = table["P"][:, 0, [0, 4]]
+    zone, stroke = variance[np.argsort(table["x"][:, 0, 0])]
     assert zone.max() < 40.0**2 / 4 + 1
     assert stroke[1] > 20 * stroke[0]
 
