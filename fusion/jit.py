@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from model.arrays import Array
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -36,3 +38,11 @@ def kernel(function: Function) -> Function:
     """Compile a function of arrays and numbers at its first call."""
     compiled: Function = numba.njit(cache=True, error_model="numpy", nogil=True)(function)
     return compiled
+
+
+def plain(array: Array) -> Array:
+    """Itself, or a copy that is contiguous, aligned and writeable.
+
+    Kernels are compiled for such arrays; each other sort would have them compiled once more.
+    """
+    return array if array.flags.carray else array.copy()
