@@ -135,6 +135,9 @@ class Scan:
 PER_DETECTION = Scan.__slots__[Scan.__slots__.index("item") :]
 """Attributes of `Scan` that have a row for each detection."""
 
+_WIDTH = 21
+"""Numbers of 8 bytes that a detection has in all of its measurement."""
+
 _COUNTED = np.zeros(0, dtype=np.int64)
 """In place of given firsts: count them."""
 
@@ -199,13 +202,15 @@ def scans_of(
     if bad >= 0:
         raise IndexError(f"report {bad} is of sensor {d.sensor[bad]}, of {len(sensors)}")
     where = np.empty((count, 2))
-    item, name = np.empty(rows, dtype=np.int64), np.empty(rows, dtype=np.int64)
     inside = np.empty(rows, dtype=np.bool_)
-    z, R, sight = np.empty((rows, 2)), np.empty((rows, 2, 2)), np.empty((rows, 2))
-    velocity = np.empty((rows, 3))
-    delta, height, height_variance = np.empty(rows), np.empty(rows), np.empty(rows)
-    velocity_variance, azimuth, azimuth_variance = np.empty(rows), np.empty(rows), np.empty(rows)
-    range_rate, range_rate_variance = np.empty(rows), np.empty(rows)
+    # One piece of memory: the pages of a great one are few and large, and soon had.
+    room = np.empty(_WIDTH * rows)
+    z, sight = room[: 4 * rows].reshape(2, rows, 2)
+    R, velocity = room[4 * rows : 8 * rows], room[8 * rows : 11 * rows]
+    R, velocity = R.reshape(rows, 2, 2), velocity.reshape(rows, 3)
+    delta, height, height_variance, velocity_variance, *rest = room[11 * rows :].reshape(10, rows)
+    azimuth, azimuth_variance, range_rate, range_rate_variance, *rest = rest
+    item, name = (column.view(np.int64) for column in rest)
     lines = measure(
         facts,
         origin,

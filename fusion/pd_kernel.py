@@ -39,15 +39,17 @@ from model.coverage import TWO_PI, Look, pd
 from model.frames import Region
 from model.sensors import Sensors
 
-VIEW = 21
+VIEW = 22
 """Numbers of a view: where a sensor looked in one report, in the region's plane."""
 
-(_CASE, _LOW, _HIGH, _FROM, _WIDTH, _ASSUMED, _VERTICAL, _MERIDIAN, _SHIFT) = range(9)
-_TURN = 12
-# A view: the case (`SILENT`, `PLAIN`, `OTHER`); slant ranges from, to, m; azimuth from, and width
-# clockwise, rad, from true north (inf: all round); HAE m assumed of tracks without height; the
-# region's radii of curvature, m; what takes the region's east, north, up, m, to those of the
-# sensor: a shift (3) and a rotation (3 x 3).
+(_CASE, _LOW, _HIGH, _EAST, _NORTH, _OPENING, _ASSUMED, _VERTICAL, _MERIDIAN, _SHIFT) = range(10)
+_TURN = 13
+# A view: the case (`SILENT`, `PLAIN`, `OTHER`); slant ranges from, to, m; the middle of the sector
+# of azimuths as a direction, and the cosine of half its width (all round: -2); HAE m assumed of
+# tracks without height; the region's radii of curvature, m; what takes the region's east, north,
+# up, m, to those of the sensor: a shift (3) and a rotation (3 x 3).
+
+_ALL_ROUND = -2.0
 
 
 @kernel
@@ -97,7 +99,9 @@ def views(
                     width = TWO_PI
         faces = heading[m] if says & SAYS_HEADING else stand[s, HEADING]
         view[m, _LOW], view[m, _HIGH] = low, high
-        view[m, _FROM], view[m, _WIDTH] = faces + start, width
+        middle = faces + start + 0.5 * width if width < np.inf else 0.0
+        view[m, _EAST], view[m, _NORTH] = math.sin(middle), math.cos(middle)
+        view[m, _OPENING] = _ALL_ROUND if width == np.inf else math.cos(0.5 * width)
         view[m, _ASSUMED] = 0.0 if math.isnan(stand[s, ASSUMED]) else stand[s, ASSUMED]
         view[m, _VERTICAL], view[m, _MERIDIAN] = prime_vertical, meridian
         at = sines(latitude, longitude)
@@ -145,10 +149,9 @@ def chance_at(
     distance = math.sqrt(x * x + y * y + w * w)
     if not (view[_LOW] <= distance <= view[_HIGH]):
         return 0.0
-    if view[_WIDTH] != np.inf:
-        inside = (math.atan2(x, y) - view[_FROM]) % TWO_PI <= view[_WIDTH]
-        if not inside:
-            return 0.0
+    # As far from the middle of the sector as its ends, or less: by cosines, for they are quick.
+    if not (x * view[_EAST] + y * view[_NORTH] >= view[_OPENING] * math.sqrt(x * x + y * y)):
+        return 0.0
     if distance <= ranges[0]:
         return float(chances[0])
     j = 0

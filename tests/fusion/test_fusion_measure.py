@@ -100,7 +100,7 @@ def worlds(draw) -> tuple[Detections, Sensors, Region]:
     return draw(batches(region, known)), known, region
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(worlds())
 def test_a_batch_is_measured_as_its_reports_are_one_at_a_time(world):
     batch, known, region = world

@@ -30,7 +30,7 @@ def of(scan: Scan, sensors: Sensors, region: Region, place, height, classes=None
     )
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.data())
 def test_it_is_the_models_within_a_millimetre_of_every_edge(data):
     region = data.draw(regions())
