@@ -6,7 +6,7 @@ import signal
 import sys
 from importlib import import_module
 
-NAMES = ("fusion", "accuracy", "adapters", "storage", "ingest")
+NAMES = ("fusion", "measure", "accuracy", "adapters", "storage", "ingest")
 """Benchmarks there are, in the order in which ``all`` runs them."""
 
 

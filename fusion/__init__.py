@@ -4,6 +4,11 @@
 `fusion.tracker`        `Tracker`: step, tick, picture, snapshot, restore
 `fusion.history`        late reports: go back, insert, go forward again
 `fusion.measure`        detections of any kind -> measurements in the region's plane
+                        (how: `fusion.measure_kernels`, `fusion.geodesy`)
+`fusion.gathered`       ... what does not change of sensors, in arrays
+`fusion.names`          ... identities as integers
+`fusion.pd_kernel`      ... what a miss is worth, for many tracks at once
+`fusion.jit`            ... how all kernels are compiled, and how long they are kept
 `fusion.scan`           one report against the table, step by step:
 `fusion.reach`          ... which tracks it can say anything about, predicted to its time
 `fusion.pairs`          ... which detection could belong to which track (`fusion.gate`)

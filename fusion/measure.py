@@ -3,6 +3,9 @@
 Each kind brings its own covariance: a polar detection is long across the line of sight and short
 along it, a zone is a disc, a trip line is a stroke. A bearing stays a bearing.
 
+A batch is converted at once, in compiled kernels (`fusion.measure_kernels`), and each report is a
+window onto it.
+
 References
 ----------
 Polar conversion: L. Mo, X. Song, Y. Zhou, Z. K. Sun, Y. Bar-Shalom, "Unbiased converted
@@ -16,20 +19,32 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fusion.settings import LEAST_HEIGHT_SIGMA_M, LINE_SIGMA_M, LOWEST_M, NANO, NEW_TARGET_SPREAD_M
-from model.arrays import Array, Bools, Floats
-from model.coverage import Look
-from model.detections import DetectionKind, Detections
-from model.frames import (
-    Region,
-    ecef_from_geodetic,
-    enu_rotation,
-    geodetic_from_ecef,
+from fusion.gathered import ASSUMED, HEIGHT, Gathered, gathered
+from fusion.jit import plain
+from fusion.measure_kernels import (
+    BROKEN,
+    FACTS,
+    OUTSIDE,
+    SAYS,
+    SAYS_HEADING,
+    SAYS_ORIGIN,
+    SAYS_POLYGON,
+    SAYS_SECTOR,
+    SENSOR,
+    list_reports,
+    measure,
 )
-from model.sensors import Sensor
+from fusion.names import words_of
+from fusion.pd_kernel import VIEW, views
+from fusion.settings import LINE_SIGMA_M, LOWEST_M
+from model.arrays import Array, Bools, Floats, Int64s
+from model.coverage import CONFIGURED, Look
+from model.detections import DetectionKind, Detections
+from model.frames import Region, ecef_from_geodetic
+from model.sensors import Sensors
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Scan:
     """One report, ready to be fused: n measurements in the plane of the region.
 
@@ -45,14 +60,23 @@ class Scan:
         Index of the sensor.
     mode
         `model.detections.Mode`.
+    refused
+        How many detections of the report are not among the n: they lie outside the region or say
+        nothing of place.
     look
         What the report says of origin and sector.
+    view
+        (`fusion.pd_kernel.VIEW`,) where the sensor looked, for `fusion.pd_kernel.pd_plane`.
+    origin
+        (2,) east, north m of the sensor; NaN: it has no place.
     item
-        (n,) ordinal of each detection among all of its input.
+        (n,) int64 ordinal of each detection among all of its input.
+    name
+        (n,) int64 `fusion.names`: what stands for kind and bytes of its identity; 0: none.
     z, R
         (n, 2) east, north m and (n, 2, 2) m²; NaN for bearings.
     delta
-        (n,) s, time of the detection less `time`.
+        (n,) s, time of the detection less `reported`.
     height, height_variance
         (n,) HAE m and m²; NaN: not measured.
     velocity, velocity_variance
@@ -62,8 +86,6 @@ class Scan:
         part of the unit vector of the line of sight; NaN: not measured.
     azimuth, azimuth_variance
         (n,) rad in the plane of the region, and rad²; NaN unless a bearing.
-    origin
-        (2,) east, north m of the sensor; NaN: it has no place.
     identity_kind, identity, classes
         As in `Detections`.
     """
@@ -75,8 +97,12 @@ class Scan:
     first: int
     sensor: int
     mode: int
+    refused: int
     look: Look
-    item: Array
+    view: Floats
+    origin: Floats
+    item: Int64s
+    name: Int64s
     z: Floats
     R: Floats
     delta: Floats
@@ -89,7 +115,6 @@ class Scan:
     sight: Floats
     azimuth: Floats
     azimuth_variance: Floats
-    origin: Floats
     identity_kind: Array
     identity: Array
     classes: Array
@@ -99,12 +124,7 @@ class Scan:
 
     def take(self, mask: Bools) -> "Scan":
         """The report with some of its measurements only."""
-        per_item = {
-            name: getattr(self, name)[mask]
-            for name in self.__slots__
-            if isinstance(getattr(self, name), np.ndarray) and name != "origin"
-        }
-        return replace(self, **per_item)
+        return replace(self, **{name: getattr(self, name)[mask] for name in PER_DETECTION})
 
     @property
     def planar(self) -> Bools:
@@ -112,263 +132,241 @@ class Scan:
         return ~np.isnan(self.z[:, 0])
 
 
-def scan_of(
-    detections: Detections, row: int, rows: slice, first: int, sensor: Sensor, region: Region
-) -> Scan:
-    """Convert one report.
+PER_DETECTION = Scan.__slots__[Scan.__slots__.index("item") :]
+"""Attributes of `Scan` that have a row for each detection."""
+
+_WIDTH = 21
+"""Numbers of 8 bytes that a detection has in all of its measurement."""
+
+_COUNTED = np.zeros(0, dtype=np.int64)
+"""In place of given firsts: count them."""
+
+
+def scans_of(
+    detections: Detections, sensors: Sensors, region: Region, firsts: Int64s | None = None
+) -> list[Scan]:
+    """Convert all reports of a batch.
+
+    Every number depends on its own detection, report and sensor only, so the same reports give the
+    same bits however they are cut into batches. Memory of a batch is held as long as any of its
+    scans.
 
     Parameters
     ----------
     detections
-        The table it stands in.
-    row, rows
-        The report's row, and the rows of its detections.
-    first
-        How many detections stand before the report's in its input.
-    sensor
-        Its description.
+        Gated.
+    sensors
+        Those that the detections' indices are about.
     region
-        The plane.
+        The plane. Detections outside it, or that say nothing of place, are left out.
+    firsts
+        (M,) how many detections stand before each report's in its input; None: all reports of an
+        input are in this batch, and together.
+
+    Returns
+    -------
+    list of Scan
+        One for each report, in order.
+
+    Raises
+    ------
+    IndexError
+        If a report is of no known sensor.
+    ValueError
+        If columns break the schema of `Detections`.
     """
     d = detections
-    count = rows.stop - rows.start
-    look = _look_of(d, row)
-    origin = look.origin
-    if origin is None and sensor.position is not None:
-        origin = np.array(sensor.position)
-    time = int(d.time[row]) - sensor.latency_ns
-    kind = d.kind[rows]
-    z = np.full((count, 2), np.nan)
-    R = np.full((count, 2, 2), np.nan)
-    height = np.full(count, np.nan)
-    height_variance = np.full(count, np.nan)
-    azimuth = np.full(count, np.nan)
-    azimuth_variance = np.full(count, np.nan)
-    range_rate = np.full(count, np.nan)
-    range_rate_variance = np.full(count, np.nan)
-    sight = np.full((count, 2), np.nan)
-
-    fixed = (kind == DetectionKind.POSITION) | (kind == DetectionKind.ZONE)
-    if fixed.any():
-        at = d.position[rows][fixed]
-        height[fixed] = at[:, 2]
-        at = at.copy()
-        at[np.isnan(at[:, 2]), 2] = _assumed_height(sensor, origin)
-        z[fixed] = _plane(ecef_from_geodetic(at), region)
-        covariance = _position_covariance(d, rows, fixed, kind, sensor)
-        turn = (region.rotation @ enu_rotation(at[:, 0], at[:, 1]).transpose(0, 2, 1))[:, :2, :2]
-        R[fixed] = turn @ covariance[:, :2, :2] @ turn.transpose(0, 2, 1)
-        height_variance[fixed] = covariance[:, 2, 2]
-    polar = kind == DetectionKind.POLAR
-    if polar.any() and origin is not None:
-        heading = _heading(look, sensor)
-        own = d.origin_velocity[row]
-        part = _polar(d, rows, polar, sensor, origin, heading, own, region)
-        z[polar], R[polar], height[polar], height_variance[polar], sight[polar], rate = part
-        range_rate[polar] = d.polar[rows][polar, 3] + rate
-        sigma = d.polar_sigma[rows][polar, 3]
-        sigma = np.where(np.isnan(sigma), sensor.sigmas.range_rate_mps, sigma)
-        range_rate_variance[polar] = sigma * sigma
-    bearing = kind == DetectionKind.BEARING
-    if bearing.any() and origin is not None:
-        local = d.polar[rows][bearing, 1] + _heading(look, sensor)
-        direction = np.stack([np.sin(local), np.cos(local), np.zeros_like(local)], axis=1)
-        plane = direction @ enu_rotation(origin[0], origin[1]) @ region.rotation.T
-        azimuth[bearing] = np.arctan2(plane[:, 0], plane[:, 1])
-        sigma = d.polar_sigma[rows][bearing, 1]
-        sigma = np.where(np.isnan(sigma), sensor.sigmas.azimuth_rad, sigma)
-        azimuth_variance[bearing] = sigma * sigma
-    for index in np.flatnonzero(kind == DetectionKind.LINE):
-        start, stop = d.line_vertices[rows][index]
-        z[index], R[index] = _stroke(d.vertices[start:stop], sensor, origin, region)
-
-    lacking = np.maximum(NEW_TARGET_SPREAD_M**2 - _least_variance(R), 0.0)
-    R[:, [0, 1], [0, 1]] += lacking[:, None]
-    where = np.full(2, np.nan)
-    if origin is not None:
-        where = _plane(ecef_from_geodetic(_no_nan_height(origin))[None], region)[0]
-    velocity, velocity_variance = _velocity(d, rows, sensor, origin, region)
-    return Scan(
-        time=time,
-        reported=int(d.time[row]),
-        received=int(d.received[row]),
-        offset=int(d.offset[row]),
-        first=first,
-        sensor=int(d.sensor[row]),
-        mode=int(d.mode[row]),
-        look=look,
-        item=np.arange(first, first + count),
-        z=z,
-        R=R,
-        delta=(d.detection_time[rows] - d.time[row]) * NANO,
-        height=height,
-        height_variance=np.maximum(height_variance, LEAST_HEIGHT_SIGMA_M**2),
-        velocity=velocity,
-        velocity_variance=velocity_variance,
-        range_rate=range_rate,
-        range_rate_variance=range_rate_variance,
-        sight=sight,
-        azimuth=azimuth,
-        azimuth_variance=azimuth_variance,
-        origin=where,
-        identity_kind=d.identity_kind[rows],
-        identity=d.identity[rows],
-        classes=d.classes[rows],
+    count, rows = len(d.sensor), len(d.report)
+    known = gathered(sensors)
+    facts = np.empty((count, FACTS), dtype=np.int64)
+    sensor, origin, heading = plain(d.sensor), plain(d.origin), plain(d.heading)
+    looked, polygons = plain(d.looked), plain(d.looked_vertices)
+    _check_lengths(d)
+    bad = list_reports(
+        sensor,
+        plain(d.time),
+        plain(d.received),
+        plain(d.offset),
+        plain(d.mode),
+        origin,
+        heading,
+        looked,
+        polygons,
+        plain(d.report),
+        known.latency,
+        _COUNTED if firsts is None else plain(firsts),
+        facts,
     )
+    if bad == BROKEN:
+        raise ValueError("Detections.report: does not rise along the reports")
+    if bad >= 0:
+        raise IndexError(f"report {bad} is of sensor {d.sensor[bad]}, of {len(sensors)}")
+    where = np.empty((count, 2))
+    inside = np.empty(rows, dtype=np.bool_)
+    # One piece of memory: the pages of a great one are few and large, and soon had.
+    room = np.empty(_WIDTH * rows)
+    z, sight = room[: 4 * rows].reshape(2, rows, 2)
+    R, velocity = room[4 * rows : 8 * rows], room[8 * rows : 11 * rows]
+    R, velocity = R.reshape(rows, 2, 2), velocity.reshape(rows, 3)
+    delta, height, height_variance, velocity_variance, *rest = room[11 * rows :].reshape(10, rows)
+    azimuth, azimuth_variance, range_rate, range_rate_variance, *rest = rest
+    item, name = (column.view(np.int64) for column in rest)
+    lines = measure(
+        facts,
+        origin,
+        heading,
+        plain(d.origin_velocity),
+        plain(d.detection_time),
+        plain(d.kind),
+        plain(d.position),
+        plain(d.covariance),
+        plain(d.polar),
+        plain(d.polar_sigma),
+        plain(d.radius),
+        plain(d.velocity),
+        plain(d.velocity_sigma),
+        plain(d.identity_kind),
+        plain(words_of(d.identity)),
+        known.stand,
+        known.sigmas,
+        region.origin,
+        region.rotation,
+        region.radius_m,
+        where,
+        item,
+        name,
+        inside,
+        z,
+        R,
+        delta,
+        height,
+        height_variance,
+        velocity,
+        velocity_variance,
+        range_rate,
+        range_rate_variance,
+        sight,
+        azimuth,
+        azimuth_variance,
+    )
+    if lines:
+        _add_lines(d, facts, known, region, z, R, inside)
+    view = np.empty((count, VIEW))
+    views(
+        facts,
+        origin,
+        heading,
+        looked,
+        known.stand,
+        known.case,
+        known.odd,
+        known.sector,
+        region.origin,
+        region.rotation,
+        region.curvature[0],
+        region.curvature[1],
+        view,
+    )
+    kinds, identity, classes = d.identity_kind, d.identity, d.classes
+    scans = []
+    for row, said in enumerate(facts.tolist()):
+        time, reported, received, offset, first, of, mode, begin, stop, outside, says = said
+        scan = Scan(
+            time,
+            reported,
+            received,
+            offset,
+            first,
+            of,
+            mode,
+            outside,
+            _look_of(d, row, says) if says else CONFIGURED,
+            view[row],
+            where[row],
+            item[begin:stop],
+            name[begin:stop],
+            z[begin:stop],
+            R[begin:stop],
+            delta[begin:stop],
+            height[begin:stop],
+            height_variance[begin:stop],
+            velocity[begin:stop],
+            velocity_variance[begin:stop],
+            range_rate[begin:stop],
+            range_rate_variance[begin:stop],
+            sight[begin:stop],
+            azimuth[begin:stop],
+            azimuth_variance[begin:stop],
+            kinds[begin:stop],
+            identity[begin:stop],
+            classes[begin:stop],
+        )
+        scans.append(scan.take(inside[begin:stop]) if outside else scan)
+    return scans
 
 
-def _look_of(d: Detections, row: int) -> Look:
-    origin = d.origin[row]
-    start, stop = d.looked_vertices[row]
-    heading = float(d.heading[row])
+def _check_lengths(d: Detections) -> None:
+    """Compiled kernels look over no column's end: refuse tables whose columns differ in length."""
+    rows = {len(d.report), len(d.detection_time), len(d.kind), len(d.position), len(d.covariance)}
+    rows |= {len(d.polar), len(d.polar_sigma), len(d.radius), len(d.velocity)}
+    rows |= {len(d.velocity_sigma), len(d.identity_kind), len(d.identity), len(d.classes)}
+    reports = {len(d.sensor), len(d.time), len(d.received), len(d.offset), len(d.mode)}
+    reports |= {len(d.origin), len(d.heading), len(d.origin_velocity), len(d.looked)}
+    reports.add(len(d.looked_vertices))
+    if len(rows) > 1 or len(reports) > 1:
+        d.check()
+
+
+def _look_of(d: Detections, row: int, says: int) -> Look:
+    polygon = None
+    if says & SAYS_POLYGON:
+        start, stop = d.looked_vertices[row]
+        polygon = d.vertices[start:stop]
     return Look(
-        origin=None if np.isnan(origin[0]) else _no_nan_height(origin),
-        heading_rad=None if np.isnan(heading) else heading,
-        sector=None if np.isnan(d.looked[row, 0]) else d.looked[row],
-        polygon=d.vertices[start:stop] if stop > start else None,
+        origin=_no_nan_height(d.origin[row]) if says & SAYS_ORIGIN else None,
+        heading_rad=float(d.heading[row]) if says & SAYS_HEADING else None,
+        sector=d.looked[row] if says & SAYS_SECTOR else None,
+        polygon=polygon,
     )
-
-
-def _plane(ecef: Floats, region: Region) -> Floats:
-    """East, north (n, 2) m of ECEF (n, 3); NaN on the other side of the Earth.
-
-    The plane has a point for each side. On the region's own the Earth falls away from the plane
-    by less than the distance from its origin.
-    """
-    enu = region.enu_from_ecef(ecef)
-    beyond = enu[:, 2] < -(region.radius_m + LOWEST_M)
-    return np.where(beyond[:, None], np.nan, enu[:, :2])
-
-
-def _least_variance(R: Floats) -> Floats:
-    """Smaller eigenvalue (n,) of symmetric 2 x 2 matrices."""
-    half = 0.5 * (R[:, 0, 0] + R[:, 1, 1])
-    return half - np.hypot(0.5 * (R[:, 0, 0] - R[:, 1, 1]), R[:, 0, 1])
 
 
 def _no_nan_height(origin: Floats) -> Floats:
     return np.array([origin[0], origin[1], 0.0 if np.isnan(origin[2]) else origin[2]])
 
 
-def _heading(look: Look, sensor: Sensor) -> float:
-    return sensor.heading_rad if look.heading_rad is None else look.heading_rad
-
-
-def _assumed_height(sensor: Sensor, origin: Floats | None) -> float:
-    if sensor.assumed_height_m is not None:
-        return sensor.assumed_height_m
-    return 0.0 if origin is None else float(origin[2])
-
-
-def _position_covariance(
-    d: Detections, rows: slice, chosen: Bools, kind: Array, sensor: Sensor
-) -> Floats:
-    """(n, 3, 3) m² in ENU at the position; a disc of radius r has a variance of r²/4 per axis."""
-    packed = d.covariance[rows][chosen]
-    out = np.zeros((len(packed), 3, 3))
-    default = sensor.sigmas.horizontal_m**2
-    zone = kind[chosen] == DetectionKind.ZONE
-    radius = d.radius[rows][chosen]
-    plain = np.where(zone & ~np.isnan(radius), radius * radius / 4.0, default)
-    missing = np.isnan(packed[:, 0])
-    out[:, 0, 0] = np.where(missing, plain, packed[:, 0])
-    out[:, 1, 1] = np.where(missing, plain, packed[:, 2])
-    out[:, 0, 1] = out[:, 1, 0] = np.where(missing, 0.0, packed[:, 1])
-    vertical = packed[:, 5]
-    out[:, 2, 2] = np.where(np.isnan(vertical), sensor.sigmas.vertical_m**2, vertical)
-    return out
-
-
-def _polar(
+def _add_lines(
     d: Detections,
-    rows: slice,
-    chosen: Bools,
-    sensor: Sensor,
-    origin: Floats,
-    heading: float,
-    own_velocity: Floats,
+    facts: Int64s,
+    known: Gathered,
     region: Region,
-) -> tuple[Floats, Floats, Floats, Floats, Floats, Floats]:
-    """Plane position, covariance, height, its variance, horizontal line of sight, own rate.
-
-    The own rate is what the sensor's motion takes off range rates.
-    """
-    slant, azimuth, elevation = (d.polar[rows][chosen, i] for i in range(3))
-    azimuth = azimuth + heading
-    given = d.polar_sigma[rows][chosen]
-    sigmas = sensor.sigmas
-    sigma_r = np.where(np.isnan(given[:, 0]), sigmas.range_m, given[:, 0])
-    sigma_a = np.where(np.isnan(given[:, 1]), sigmas.azimuth_rad, given[:, 1])
-    sigma_e = np.where(np.isnan(given[:, 2]), sigmas.elevation_rad, given[:, 2])
-    lifted = ~np.isnan(elevation)
-    # Without an elevation the mover is taken to be at the assumed height above the ellipsoid, and
-    # the Earth falls away from the sensor's horizon by d²/2R.
-    drop = slant * slant / (2.0 * 6_371_000.0)
-    rise = _assumed_height(sensor, origin) - origin[2] - drop
-    rise = np.clip(rise, -slant, slant)
-    up = np.where(lifted, slant * np.sin(np.where(lifted, elevation, 0.0)), rise)
-    ground = np.sqrt(np.maximum(slant * slant - up * up, 1.0))
-    # The mean of a position whose azimuth is uncertain lies short of the measured one.
-    shrink = np.exp(-0.5 * sigma_a * sigma_a)
-    along, across = np.sin(azimuth), np.cos(azimuth)
-    local = np.stack([ground * along, ground * across, up], axis=1)
-    own_rate = np.zeros(len(slant))
-    if not np.isnan(own_velocity[0]):
-        own_rate = local @ np.nan_to_num(own_velocity) / np.sqrt((local * local).sum(axis=1))
-    local[:, :2] *= shrink[:, None]
-    to_local = enu_rotation(origin[0], origin[1])
-    ecef = local @ to_local + ecef_from_geodetic(origin)
-    z = _plane(ecef, region)
-    ground_sigma2 = (sigma_r * slant / ground) ** 2
-    ground_sigma2 = np.where(
-        lifted, (sigma_r * ground / slant) ** 2 + (up * sigma_e) ** 2, ground_sigma2
-    )
-    both = ground * ground + ground_sigma2
-    lateral = -0.5 * both * np.expm1(-2.0 * sigma_a * sigma_a)
-    radial = both - lateral - (shrink * ground) ** 2
-    radial = np.maximum(radial, ground_sigma2 * shrink * shrink)
-    sight = np.stack([along, across], axis=1)
-    turn = (region.rotation @ to_local.T)[:2, :2]
-    sight = sight @ turn.T
-    side = np.stack([sight[:, 1], -sight[:, 0]], axis=1)
-    R = (
-        radial[:, None, None] * sight[:, :, None] * sight[:, None, :]
-        + lateral[:, None, None] * side[:, :, None] * side[:, None, :]
-    )
-    height = np.where(lifted, geodetic_from_ecef(ecef)[:, 2], np.nan)
-    height_variance = (ground * sigma_e) ** 2 + (up / slant * sigma_r) ** 2
-    return z, R, height, height_variance, sight * (ground / slant)[:, None], own_rate
+    z: Floats,
+    R: Floats,
+    inside: Bools,
+) -> None:
+    """Fill in what the kernel left open: trip lines are rare, and have any number of points."""
+    for index in np.flatnonzero(d.kind == DetectionKind.LINE):
+        report = facts[d.report[index]]
+        height = known.stand[report[SENSOR], ASSUMED]
+        if np.isnan(height):
+            height = known.stand[report[SENSOR], HEIGHT]
+            if report[SAYS] & SAYS_ORIGIN:
+                height = d.origin[d.report[index], 2]
+            height = 0.0 if np.isnan(height) else height
+        start, stop = d.line_vertices[index]
+        if stop - start < 2:
+            continue  # no line: it says nothing of place
+        z[index], R[index] = _stroke(d.vertices[start:stop], height, region)
+        if z[index] @ z[index] <= region.radius_m**2:
+            inside[index] = True
+            report[OUTSIDE] -= 1
 
 
-def _velocity(
-    d: Detections, rows: slice, sensor: Sensor, origin: Floats | None, region: Region
-) -> tuple[Floats, Floats]:
-    velocity = d.velocity[rows].copy()
-    known = ~np.isnan(velocity[:, 0])
-    if known.any():
-        at = d.position[rows][known]
-        placed = ~np.isnan(at[:, 0])
-        # Without a place of its own, the axes are those where the sensor stands.
-        else_at = (region.latitude, region.longitude) if origin is None else origin
-        latitude = np.where(placed, at[:, 0], else_at[0])
-        longitude = np.where(placed, at[:, 1], else_at[1])
-        turn = region.rotation @ enu_rotation(latitude, longitude).transpose(0, 2, 1)
-        flat = velocity[known]
-        climb = flat[:, 2].copy()
-        flat[:, 2] = 0.0
-        velocity[known] = (turn @ flat[:, :, None])[:, :, 0]
-        velocity[known, 2] = climb
-    sigma = d.velocity_sigma[rows]
-    sigma = np.where(np.isnan(sigma), sensor.sigmas.velocity_mps, sigma)
-    return velocity, np.where(known, sigma * sigma, np.nan)
-
-
-def _stroke(
-    points: Floats, sensor: Sensor, origin: Floats | None, region: Region
-) -> tuple[Floats, Floats]:
+def _stroke(points: Floats, height: float, region: Region) -> tuple[Floats, Floats]:
     """Mean and covariance of a place anywhere along a line of points (V, 2) latitude, longitude."""
-    heights = np.full((len(points), 1), _assumed_height(sensor, origin))
-    plane = _plane(ecef_from_geodetic(np.hstack([points, heights])), region)
+    heights = np.full((len(points), 1), height)
+    enu = region.enu_from_ecef(ecef_from_geodetic(np.hstack([points, heights])))
+    beyond = enu[:, 2] < -(region.radius_m + LOWEST_M)
+    plane = np.where(beyond[:, None], np.nan, enu[:, :2])
     a, b = plane[:-1], plane[1:]
     length = np.hypot(*(b - a).T)
     weight = length / length.sum() if length.sum() > 0 else np.full(len(a), 1.0 / len(a))

@@ -11,7 +11,7 @@ import numpy as np
 
 from fusion.heads import Heads, describe
 from fusion.history import History, Item, reports_of
-from fusion.measure import Scan, scan_of
+from fusion.measure import Scan, scans_of
 from fusion.outcome import Outcome, remove
 from fusion.scan import fuse
 from fusion.settings import Settings
@@ -98,17 +98,20 @@ class Tracker:
         TrackUpdates
             What became known, with `known_offset` and `n` counted per input.
         """
-        starts = detections.starts()
         parts: list[TrackUpdates] = []
-        offset, first, n = -1, 0, 0
-        for row in range(detections.n_reports):
-            rows = slice(int(starts[row]), int(starts[row + 1]))
-            if int(detections.offset[row]) != offset:
-                offset, first, n = int(detections.offset[row]), rows.start, 0
-            part = self._report(detections, row, rows, rows.start - first)
+        begin = self._first_placed(detections)
+        if self.region is None:
+            return TrackUpdates.empty()
+        scans = scans_of(detections, self.sensors, self.region)
+        offset, n = -1, 0
+        for row in range(begin, len(scans)):
+            scan = scans[row]
+            if scan.offset != offset:
+                offset, n = scan.offset, 0
+            part = self._report(scan, detections, row)
             if len(part):
                 part.known_offset[:] = offset
-                part.known[:] = detections.received[row]
+                part.known[:] = scan.received
                 part.n[:] = n + np.arange(len(part))
                 n += len(part)
                 parts.append(part)
@@ -191,15 +194,22 @@ class Tracker:
         self._history.window_ns = _window_ns(self._late_window_s, sensors)
         self._history.start(self._table)
 
-    def _report(self, detections: Detections, row: int, rows: slice, first: int) -> TrackUpdates:
-        if self.region is None:
+    def _first_placed(self, detections: Detections) -> int:
+        """The first report that is fused: none is before one of them says where the region is."""
+        if self.region is not None:
+            return 0
+        starts = detections.starts()
+        for row in range(detections.n_reports):
+            rows = slice(int(starts[row]), int(starts[row + 1]))
             self.region = _first_region(detections, row, rows, self.sensors)
-            if self.region is None:
-                self.counters.refused += rows.stop - rows.start
-                return TrackUpdates.empty()
-            self._heads.region = self.region
-        sensor = self.sensors[int(detections.sensor[row])]
-        scan = self._within(scan_of(detections, row, rows, first, sensor, self.region))
+            if self.region is not None:
+                self._heads.region = self.region
+                return row
+            self.counters.refused += rows.stop - rows.start
+        return detections.n_reports
+
+    def _report(self, scan: Scan, detections: Detections, row: int) -> TrackUpdates:
+        self.counters.refused += scan.refused
         before = self._history.late
         table, outcomes, rolled_back = self._history.insert(
             self._table, scan, detections, row, self._fuse
@@ -216,16 +226,6 @@ class Tracker:
     def _fuse(self, table: TrackTable, scan: Scan) -> Outcome:
         assert self.region is not None  # noqa: S101 - no report is fused before a region is known
         return fuse(table, scan, self.sensors, self.region, self.settings)
-
-    def _within(self, scan: Scan) -> Scan:
-        """The report without detections that lie outside the region or say nothing of place."""
-        assert self.region is not None  # noqa: S101 - set before the first report
-        squared = (scan.z * scan.z).sum(axis=1)
-        keep = (squared <= self.region.radius_m**2) | ~np.isnan(scan.azimuth)
-        if keep.all():
-            return scan
-        self.counters.refused += int((~keep).sum())
-        return scan.take(keep)
 
     def _publish(self, outcomes: list[Outcome], scan: Scan, *, rolled_back: bool) -> TrackUpdates:
         touched: dict[int, int] = {}
@@ -312,18 +312,14 @@ class Tracker:
             ((key[0], key[1]), TrackTable.restore(columns)) for key, columns in saved["checkpoints"]
         ]
         reports = Detections(**saved["reports"])
-        starts = reports.starts()
-        for row in range(reports.n_reports):
+        if reports.n_reports:
             assert self.region is not None  # noqa: S101 - reports were fused, so it was known
-            rows = slice(int(starts[row]), int(starts[row + 1]))
-            sensor = self.sensors[int(reports.sensor[row])]
-            first = int(saved["firsts"][row])
-            scan = scan_of(reports, row, rows, first, sensor, self.region)
-            counted = self.counters.refused
-            scan = self._within(scan)
-            self.counters.refused = counted
-            key = (int(saved["keys"][row][0]), int(saved["keys"][row][1]))
-            history.items.append(Item(key, scan, reports, row))
+            scans = scans_of(reports, self.sensors, self.region, saved["firsts"])
+            keys = saved["keys"].tolist()
+            history.items = [
+                Item((time, arrival), scan, reports, row)
+                for row, ((time, arrival), scan) in enumerate(zip(keys, scans, strict=True))
+            ]
         self._history = history
 
 

@@ -122,6 +122,16 @@ class Region:
         """(3, 3), takes ECEF differences to the region's east, north, up."""
         return self._rotation
 
+    @property
+    def origin(self) -> Floats:
+        """(3,) ECEF of the origin, m."""
+        return self._origin
+
+    @property
+    def curvature(self) -> tuple[float, float]:
+        """Radii of curvature at the origin, m: of the prime vertical, and of the meridian."""
+        return self._curvature
+
     def enu_from_ecef(self, ecef: Floats) -> Floats:
         """East, north, up (m), shape (..., 3), of ECEF (m)."""
         return (ecef - self._origin) @ self._rotation.T

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fusion import Tracker, gate
 from fusion.marginals import marginals
-from fusion.measure import scan_of
+from fusion.measure import Scan, scans_of
 from fusion.motion import unpacked
 from model.detections import DetectionKind, Detections, DetectionsBuilder, IdentityKind
 from model.frames import Region, ecef_from_geodetic, enu_rotation, geodetic_from_ecef
@@ -44,8 +44,8 @@ def one(sensor: int = 0, offset: int = 0, second: float = 0.0, **values: Any) ->
     return builder
 
 
-def scan(batch: Detections, sensor: Sensor, region: Region):
-    return scan_of(batch, 0, slice(0, batch.n_detections), 0, sensor, region)
+def scan(batch: Detections, sensor: Sensor, region: Region) -> Scan:
+    return scans_of(batch, Sensors([sensor]), region)[0]
 
 
 @pytest.mark.parametrize("name", PLACES)
