@@ -178,3 +178,48 @@ def packed(P: Floats) -> Floats:
     """Packed covariances (..., 10) of matrices (..., 4, 4)."""
     upper: Floats = P[..., UPPER[0], UPPER[1]]
     return upper
+
+
+LEAST_PART = 1e-12
+"""Least part of a variance that an update may leave: float64 keeps 1e-16 of it."""
+
+
+@kernel
+def make_sound(P: Floats, before: Floats) -> None:
+    """Make a packed covariance (10,) positive again where rounding has taken that from it.
+
+    Parameters
+    ----------
+    P
+        After an update, in place. As a rule it is sound, and stays as it is.
+    before
+        (4,) variances before the update.
+    """
+    for a, c in ((0, 0), (1, 4), (2, 7), (3, 9)):
+        P[c] = max(P[c], LEAST_PART * before[a])
+    shrink = 1e-12
+    while not _positive(P) and shrink < 1.0:
+        for c in (1, 2, 3, 5, 6, 8):
+            P[c] *= 1.0 - shrink
+        shrink *= 10.0
+    if shrink >= 1.0:
+        for c in (1, 2, 3, 5, 6, 8):
+            P[c] = 0.0
+
+
+@kernel
+def _positive(P: Floats) -> bool:
+    """Whether a packed covariance has a Cholesky factor, in units of its own variances."""
+    s0, s1, s2, s3 = np.sqrt(P[0]), np.sqrt(P[4]), np.sqrt(P[7]), np.sqrt(P[9])
+    r01, r02, r03 = P[1] / (s0 * s1), P[2] / (s0 * s2), P[3] / (s0 * s3)
+    r12, r13, r23 = P[5] / (s1 * s2), P[6] / (s1 * s3), P[8] / (s2 * s3)
+    d1 = 1.0 - r01 * r01
+    if not d1 > LEAST_PART:
+        return False
+    l21, l31 = (r12 - r01 * r02), (r13 - r01 * r03)
+    d2 = 1.0 - r02 * r02 - l21 * l21 / d1
+    if not d2 > LEAST_PART:
+        return False
+    l32 = r23 - r02 * r03 - l21 * l31 / d1
+    d3 = 1.0 - r03 * r03 - l31 * l31 / d1 - l32 * l32 / d2
+    return d3 > LEAST_PART

@@ -3,6 +3,7 @@
 import numpy as np
 
 from fusion.jit import kernel
+from fusion.motion import make_sound
 from model.arrays import Array, Bools, Floats
 
 TWO_PI = 2.0 * np.pi
@@ -86,6 +87,7 @@ def absorb(
     x_sum = np.empty(4)
     P_sum = np.empty(10)
     before = np.empty(K)
+    old = np.empty(4)
     for i in range(len(first)):
         if missed[i] >= 1.0:
             continue
@@ -122,11 +124,13 @@ def absorb(
                 total = 1e-12
                 for c in range(10):
                     P_sum[c] = total * Pp[i, k, c]
+            old[0], old[1], old[2], old[3] = Pp[i, k, 0], Pp[i, k, 4], Pp[i, k, 7], Pp[i, k, 9]
             c = 0
             for a in range(4):
                 for b in range(a, 4):
                     Pp[i, k, c] = P_sum[c] / total - x_sum[a] / total * x_sum[b] / total
                     c += 1
+            make_sound(Pp[i, k], old)
             for a in range(4):
                 xp[i, k, a] += x_sum[a] / total
             mup[i, k] *= total
@@ -186,10 +190,13 @@ def update_scalar(
     v[2] = P[2] * h[0] + P[5] * h[1] + P[7] * h[2] + P[8] * h[3]
     v[3] = P[3] * h[0] + P[6] * h[1] + P[8] * h[2] + P[9] * h[3]
     s = variance + h[0] * v[0] + h[1] * v[1] + h[2] * v[2] + h[3] * v[3]
+    old = np.empty(4)
+    old[0], old[1], old[2], old[3] = P[0], P[4], P[7], P[9]
     c = 0
     for a in range(4):
         x[a] += v[a] / s * innovation
         for b in range(a, 4):
             P[c] -= v[a] * v[b] / s
             c += 1
+    make_sound(P, old)
     return np.exp(-0.5 * innovation * innovation / s) / np.sqrt(TWO_PI * s)
