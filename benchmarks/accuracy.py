@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.standard import REGION, START_NS, scans, sensor
-from exercise.scoring import gospa, read_pictures, score
+from exercise.metrics import gospa
+from exercise.pictures import read_pictures
+from exercise.scoring import score
 from exercise.truth import read_truth
 from fusion import Settings, Tracker
 from vedette.cli import main as vedette
