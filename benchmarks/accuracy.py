@@ -35,7 +35,7 @@ def run(*, full: bool = False) -> dict[str, Any]:
     Parameters
     ----------
     full
-        All seeds and runs, also of Stone Soup: about half an hour instead of a few minutes.
+        All seeds and runs, also of Stone Soup: some ten minutes instead of three.
     """
     return {
         "standard": _standard(full=full),
