@@ -1,13 +1,20 @@
-"""``python -m benchmarks NAME [--json]``; ``all`` runs every one."""
+"""``python -m benchmarks NAME [--json] [--full]``; ``all`` runs every one."""
 
 import argparse
 import json
+import os
 import signal
 import sys
 from importlib import import_module
 
 NAMES = ("fusion", "measure", "accuracy", "adapters", "storage", "ingest")
 """Benchmarks there are, in the order in which ``all`` runs them."""
+
+LONG = {"fusion", "accuracy"}
+"""Those that have a long form."""
+
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+"""Figures are CPU time of one core: libraries start no threads of their own."""
 
 
 def main() -> int:
@@ -17,7 +24,12 @@ def main() -> int:
     )
     parser.add_argument("name", choices=(*NAMES, "all"))
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
+    parser.add_argument(
+        "--full", action="store_true", help="fusion, accuracy: all seeds and runs, peers too"
+    )
     args = parser.parse_args()
+    for name in ONE_THREAD:  # before NumPy is loaded, which reads them once
+        os.environ.setdefault(name, "1")
     # Ended from outside, a benchmark still ends its processes and removes its folders.
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     chosen = NAMES if args.name == "all" else (args.name,)
@@ -25,7 +37,8 @@ def main() -> int:
     for name in chosen:
         sys.stdout.write(f"\n{name}\n{'=' * len(name)}\n")
         sys.stdout.flush()
-        results[name] = import_module(f"benchmarks.{name}").run()
+        values = {"full": args.full} if name in LONG else {}
+        results[name] = import_module(f"benchmarks.{name}").run(**values)
     if args.json:
         print(json.dumps(results if args.name == "all" else results[args.name]))
     return 0

@@ -24,7 +24,8 @@ from adapters.mavlink.encode import global_position_int, gps_raw_int, heartbeat,
 from adapters.registry import load_all
 from adapters.report.arrays import DETECTION_COLUMNS, REPORT_COLUMNS
 from adapters.report.encode import encode_arrays, encode_json, encode_msgpack
-from benchmarks.standard import REGION, SIGMA_M, START_NS
+from benchmarks.reports import REGION, START_NS
+from benchmarks.standard import SIGMA_M
 from ingest.pipeline import Ingest
 from model.detections import NAN, SCHEMA, DetectionKind, Detections, Mode
 from model.ports import Adapter

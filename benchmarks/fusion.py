@@ -1,60 +1,177 @@
-"""Milliseconds per scan of the standard scenario, beside the bare arithmetic on the same arrays.
+"""What fusion costs: CPU of one core, warm-up left out, beside Stone Soup and a fused C loop.
 
-The floor beside it does, once per scan: predict, a KD-tree gate and one update of every track, with
-no association, no existence, no life cycle and no output. The ratio says what the rest costs.
+The standard scenario at N = 1,000, 10,000 and 100,000; local reports over 10,000 live tracks; late
+reports against the same reports in order. The tracker has its default settings: everything on. The
+C loop (`floor.c`) predicts as many tracks as the tracker holds, gates them over a grid and updates
+each once with the same detections; it is one pass over the same arrays, and no tracker.
 """
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.spatial import cKDTree
 
-from benchmarks.standard import REGION, scans, sensor
-from fusion import Tracker, kalman
+from benchmarks import jitter, local
+from benchmarks.floor import Floor, packed
+from benchmarks.peer import Peer, Plan, missing
+from benchmarks.reports import REGION
+from benchmarks.shown import distance_gospa, scored, shown
+from benchmarks.standard import SIGMA_M, Q, Scan, scans, sensor
+from fusion import Settings, Tracker
 from model.arrays import Floats
 
-SIZES = {100: 40, 1_000: 25, 10_000: 12}
-"""Targets, and scans run of each; the first ten are warm-up (tracks are still being confirmed)."""
+SIZES = {1_000: 24, 10_000: 16, 100_000: 13}
+"""Targets, and scans run of each."""
+
+FULL_SIZES = {1_000: 40, 10_000: 30, 100_000: 20}
 
 WARM_UP = 10
+"""Scans before measuring: by then all is compiled and births and deaths are in balance."""
+
+PEER_TARGETS = 1_000
+PEER_SCANS, FULL_PEER_SCANS = 13, 20
+REPEATS = 5
+"""Fresh trackers over the few scans that Stone Soup takes; the median of all counts."""
+
+SEED = 20_241_122
+C_M = 100.0
+VELOCITY_SIGMA_MPS = 20.0
+"""Of tentative tracks, which no picture shows, in the C loop."""
 
 
-def run() -> dict[str, Any]:
-    """Measure; returns ``{"n": {"100": {"ms_per_scan", "floor_ms_per_scan", "ratio", ...}}}``."""
-    results: dict[str, Any] = {}
-    print("targets  ms/scan  floor ms/scan  ratio  ns/detection")
-    for targets, count in SIZES.items():
-        own, floor, detections = [], [], 0
-        tracker = Tracker(sensor(targets), REGION)
-        for step, scan in enumerate(scans(targets, count, seed=20_241_122)):
-            start = time.process_time()
-            tracker.step(scan.report)
-            spent = time.process_time() - start
-            if step < WARM_UP:
-                continue
-            table = tracker.snapshot()["table"]
+def run(*, full: bool = False) -> dict[str, Any]:
+    """Measure; returns what was printed.
+
+    Parameters
+    ----------
+    full
+        More scans and reports: several minutes.
+    """
+    sizes = FULL_SIZES if full else SIZES
+    rows = {str(targets): scan_rows(targets, count) for targets, count in sizes.items()}
+    _beside_stone_soup(rows[str(PEER_TARGETS)], FULL_PEER_SCANS if full else PEER_SCANS)
+    least, most = (rows[str(f(sizes))]["ns_per_detection"] for f in (min, max))
+    growth = most / least
+    print(f"  ns per detection, {max(sizes):,} against {min(sizes):,}: {growth:.2f}")
+    reports = local.run(reports=1_000 if full else 200)
+    late = jitter.run(seconds=10.0 if full else 4.0)
+    return {
+        "n": rows,
+        "ns_per_detection_growth": round(growth, 3),
+        "ms_per_report": reports["single"],
+        "ms_per_report_batched": reports["batched"],
+        "live_tracks": reports["live_tracks"],
+        "late_ratio": late["late_ratio"],
+        "late": late,
+    }
+
+
+def scan_rows(targets: int, count: int) -> dict[str, Any]:
+    """One size: the tracker and the C loop, scan by scan."""
+    if targets == min(SIZES):
+        print("targets   tracks   ms/scan   ns/detection   C loop ms   multiple")
+    tracker = Tracker(sensor(targets), REGION)
+    floor, why = _floor()
+    own, least, detections, tracks = [], [], 0, 0
+    previous: Floats = np.zeros((0, 2))
+    for step, scan in enumerate(scans(targets, count, SEED)):
+        if step >= WARM_UP:
+            arrays = _arrays(tracker, previous, step - 1)
+            tracks = arrays.shape[1]
+            if floor is not None:
+                least.append(floor.scan(arrays, scan.points, SIGMA_M, 1.0, Q)[0])
+        spent = _cpu(tracker, scan)
+        if step >= WARM_UP:
             own.append(spent)
-            floor.append(_floor(table["x"], table["P"], scan.truth))
             detections += scan.report.n_detections
-        ms, least = 1e3 * float(np.median(own)), 1e3 * float(np.median(floor))
-        per_detection = 1e9 * sum(own) / detections
-        print(f"{targets:7d}  {ms:7.2f}  {least:13.2f}  {ms / least:5.1f}  {per_detection:12.0f}")
-        results[str(targets)] = {
-            "ms_per_scan": round(ms, 3),
-            "floor_ms_per_scan": round(least, 3),
-            "ratio": round(ms / least, 2),
-            "ns_per_detection": round(per_detection),
-        }
-    growth = results["10000"]["ns_per_detection"] / results["1000"]["ns_per_detection"]
-    print(f"ns per detection, 10,000 against 1,000: {growth:.2f}")
-    return {"n": results, "ns_per_detection_growth": round(growth, 3)}
+        previous = scan.points
+    ms = 1e3 * float(np.median(own))
+    per_detection = 1e9 * ms / 1e3 * len(own) / detections
+    row: dict[str, Any] = {
+        "ms_per_scan": round(ms, 4),
+        "ns_per_detection": round(per_detection, 1),
+        "tracks": tracks,
+    }
+    text = f"{targets:7,d} {tracks:8,d} {ms:9.3f} {per_detection:14.0f}"
+    if floor is None:
+        print(f"{text}   not measured: {why}", flush=True)
+        return row | {"not_measured": why}
+    c_ms = 1e3 * float(np.median(least))
+    print(f"{text} {c_ms:11.3f} {ms / c_ms:10.1f}", flush=True)
+    return row | {"c_loop_ms_per_scan": round(c_ms, 4), "c_loop_multiple": round(ms / c_ms, 2)}
 
 
-def _floor(x: Floats, P: Floats, points: Floats) -> float:
+def _cpu(tracker: Tracker, scan: Scan) -> float:
     start = time.process_time()
-    x, P = kalman.predict(x, P, np.ones(len(x)), 1.0)
-    _, nearest = cKDTree(points).query(x[:, :2])
-    R = np.broadcast_to(np.eye(2) * 100.0, (len(x), 2, 2))
-    kalman.update_pair(x, P, points[nearest], R)
+    tracker.step(scan.report)
     return time.process_time() - start
+
+
+def _floor() -> tuple[Floor | None, str]:
+    try:
+        return Floor(), ""
+    except RuntimeError as error:
+        return None, str(error)
+
+
+def _arrays(tracker: Tracker, points: Floats, step: int) -> Floats:
+    """As many tracks as the tracker holds: those it shows, the tentative ones on detections."""
+    seen = shown(tracker, float(step))
+    tentative = tracker.census().get("tentative", 0)
+    chosen = np.resize(np.arange(len(points)), tentative)
+    state = np.zeros((tentative, 4))
+    state[:, :2] = points[chosen]
+    variances = [SIGMA_M**2] * 2 + [VELOCITY_SIGMA_MPS**2] * 2
+    covariance = np.tile(np.diag(variances), (tentative, 1, 1))
+    return packed(
+        np.concatenate([seen.state, state]), np.concatenate([seen.covariance, covariance])
+    )
+
+
+def _beside_stone_soup(row: dict[str, Any], count: int) -> None:
+    """Add the figures of the same scans through Stone Soup, and what both made of them."""
+    print(f"  N = {PEER_TARGETS:,} beside Stone Soup's KD-tree GNN (3 hits, 4 misses):")
+    if why := missing():
+        print(f"    not measured: {why}")
+        row |= {"stonesoup_ms_per_scan": None, "ratio": None, "stonesoup_not_measured": why}
+        return
+    peer = Peer(Plan("kdtree", Q, speed_mps=20.0, sigma_m=SIGMA_M))
+    spent, theirs = [], []
+    for step, scan in enumerate(scans(PEER_TARGETS, count, SEED)):
+        tracks = peer.step(scan.points, float(step), SIGMA_M)
+        if step >= WARM_UP:
+            spent.append(tracks.cpu_s)
+            theirs.append(distance_gospa(scan.truth, tracks.position, C_M))
+    ms = 1e3 * float(np.median(spent))
+    row |= {
+        "stonesoup_ms_per_scan": round(ms, 1),
+        "stonesoup_gospa": round(float(np.mean(theirs)), 1),
+    }
+    print(f"    Stone Soup        {ms:9.1f} ms/scan             GOSPA {np.mean(theirs):6.1f}")
+    one_model: Callable[[], Settings] | None = getattr(Settings, "one_model", None)
+    for name, settings in (("everything on", Settings), ("one model", one_model)):
+        prefix = "" if settings is Settings else "one_model_"
+        if settings is None:
+            print(f"    {name:16s}  not measured: fusion.Settings has no preset for it")
+            row[f"{prefix}not_measured"] = "fusion.Settings has no preset for it"
+            continue
+        mine, cpu = _same(settings(), count)
+        row |= {f"{prefix}gospa": round(mine, 1), f"{prefix}ratio": round(ms / cpu, 1)}
+        row[f"{prefix}ms_per_scan"] = round(cpu, 4)
+        print(f"    {name:16s}  {cpu:9.3f} ms/scan  {ms / cpu:7.0f} x   GOSPA {mine:6.1f}")
+
+
+def _same(settings: Settings, count: int) -> tuple[float, float]:
+    """GOSPA and median CPU ms over the very scans that Stone Soup took."""
+    values, spent = [], []
+    same = list(scans(PEER_TARGETS, count, SEED))
+    for repeat in range(REPEATS):
+        tracker = Tracker(sensor(PEER_TARGETS), REGION, settings=settings)
+        for step, scan in enumerate(same):
+            cpu = _cpu(tracker, scan)
+            if step >= WARM_UP:
+                spent.append(cpu)
+                if repeat == 0:
+                    values.append(scored(tracker, float(step), scan.truth, C_M))
+    return float(np.mean(values)), 1e3 * float(np.median(spent))

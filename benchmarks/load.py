@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from benchmarks.standard import REGION
+from benchmarks.reports import REGION
 from link.publisher import Publisher
 from link.settings import ClientSettings
 from model.arrays import Floats

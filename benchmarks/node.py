@@ -14,7 +14,7 @@ from typing import Any, Self
 import psycopg
 
 from benchmarks.load import Load, site_sensors
-from benchmarks.standard import REGION
+from benchmarks.reports import REGION
 from vedette.local.broker import LocalBroker
 from vedette.local.places import LOOPBACK, private_folder, server_user
 from vedette.local.postgres import EmbeddedPostgres, server_version

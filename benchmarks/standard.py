@@ -10,13 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.arrays import Bools, Floats
-from model.detections import NAN, SCHEMA, DetectionKind, Detections
-from model.frames import Region
+from benchmarks.reports import REGION, positions
+from benchmarks.reports import report as one_report
+from model.arrays import Floats
+from model.detections import Detections
 from model.sensors import Coverage, DetectionProbability, Sensor, Sensors, Sigmas
 
-REGION = Region(0.9, 0.4, 400_000.0)
-START_NS = 1_772_366_400_000_000_000
 SIGMA_M = 10.0
 PD = 0.9
 CLUTTER_PER_TARGET = 0.5
@@ -25,9 +24,10 @@ Q = 1.0
 
 @dataclass(frozen=True)
 class Scan:
-    """One scan: the report, and where the living targets are (n, 2) east, north m."""
+    """One scan: the report, its points (m, 2), and the living targets (n, 2), east, north m."""
 
     report: Detections
+    points: Floats
     truth: Floats
 
 
@@ -83,30 +83,7 @@ def scans(targets: int, count: int, seed: int, spacing_m: float = 500.0) -> Iter
             position[seen] + rng.normal(0, SIGMA_M, (int(seen.sum()), 2)),
             rng.uniform(-half, half, (rng.poisson(CLUTTER_PER_TARGET * targets), 2)),
         ]
-        yield Scan(_report(np.concatenate(points), step, rng), _inside(position, alive))
-
-
-def _inside(position: Floats, alive: Bools) -> Floats:
-    chosen: Floats = position[alive]
-    return chosen
-
-
-def _report(points: Floats, step: int, rng: np.random.Generator) -> Detections:
-    points = points[rng.permutation(len(points))]
-    count = len(points)
-    geodetic = REGION.geodetic_from_plane(points[:, 0], points[:, 1], np.zeros(count))
-    geodetic[:, 2] = NAN
-    time = START_NS + step * 1_000_000_000
-    many = {
-        name: column.empty({"report": 1, "detection": count, "vertex": 0}[column.axis])
-        for name, column in SCHEMA.items()
-    }
-    many["sensor"][:] = 0
-    many["time"][:] = many["received"][:] = time
-    many["offset"][:] = step
-    many["item"][:] = np.arange(count)
-    many["detection_time"][:] = time
-    many["kind"][:] = DetectionKind.POSITION
-    many["position"][:] = geodetic
-    many["covariance"][:, :3] = SIGMA_M**2, 0.0, SIGMA_M**2
-    return Detections(**many).check()
+        shuffled = np.concatenate(points)
+        shuffled = shuffled[rng.permutation(len(shuffled))]
+        report = one_report(0, float(step), positions(shuffled, SIGMA_M), offset=step)
+        yield Scan(report, shuffled, position[alive])

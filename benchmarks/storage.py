@@ -18,7 +18,7 @@ import numpy as np
 import psycopg
 from psycopg import sql
 
-from benchmarks.standard import REGION, START_NS
+from benchmarks.reports import REGION, START_NS
 from model.arrays import Array
 from model.detections import Detections
 from model.ports import OutputBatch

@@ -19,7 +19,9 @@ Nothing here sleeps, reads a clock or touches the network: that is left to the c
 `exercise.tlog`            MAVLink logs
 `exercise.pacing`          publishing what is due, until all of it is acknowledged
 `exercise.truth`           the Truth contract
-`exercise.scoring`         GOSPA and what it is made of
+`exercise.pictures`        the Pictures contract
+`exercise.metrics`         GOSPA, OSPA and SIAP of one picture
+`exercise.scoring`         the same over pictures, with misses, switches and errors
 `exercise.lines`           JSON Lines with every mistake by file and line
 =========================  ================================================================
 """

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from exercise.scoring import read_pictures, score
+from exercise.pictures import read_pictures
+from exercise.scoring import score
 from exercise.truth import read_truth
 from storage.history import History
 from tests.acceptance.recorded import NODE, RecordedNode

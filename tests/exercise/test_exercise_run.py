@@ -10,9 +10,10 @@ import pytest
 
 from adapters.registry import load_all
 from exercise.events import crossings
+from exercise.pictures import Picture
 from exercise.run import MODELS, Exercise
 from exercise.scenario import load_scenario, packaged, read_scenario
-from exercise.scoring import Picture, score
+from exercise.scoring import score
 from exercise.truth import read_truth, surface_ecef
 from model.coverage import pd
 from model.detections import DetectionKind, IdentityKind, Mode

@@ -1,7 +1,6 @@
-"""GOSPA against its definition, and the score command on files."""
+"""Scores over pictures, and the score command on files."""
 
 import argparse
-import itertools
 import json
 import os
 from pathlib import Path
@@ -12,65 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exercise.scoring import Picture, gospa, read_pictures, score
+from exercise.pictures import Picture, read_pictures
+from exercise.scoring import score
 from exercise.truth import TruthTarget, read_truth, surface_ecef, truth_of
 from model.errors import InputFileError
 from vedette.commands import score as command
 
 M_LAT = 180.0 / np.pi / 6_367_449.0  # degrees of latitude per metre, good to 0.5 %
-
-
-def brute_force(distance, c, p):
-    """The minimum over all assignment sets of the definition."""
-    targets, estimates = distance.shape
-    best = np.inf
-    for size in range(min(targets, estimates) + 1):
-        for rows in itertools.combinations(range(targets), size):
-            for columns in itertools.permutations(range(estimates), size):
-                cost = sum(distance[i, j] ** p for i, j in zip(rows, columns, strict=True))
-                cost += c**p / 2 * (targets + estimates - 2 * size)
-                best = min(best, cost)
-    return best ** (1 / p)
-
-
-def points(most):
-    coordinate = st.floats(-40, 40, allow_nan=False)
-    return st.lists(st.tuples(coordinate, coordinate), max_size=most)
-
-
-def distances(a, b):
-    a = np.array(a, dtype=float).reshape(-1, 2)
-    b = np.array(b, dtype=float).reshape(-1, 2)
-    return np.linalg.norm(a[:, None] - b[None], axis=2)
-
-
-@settings(max_examples=150, deadline=None)
-@given(points(4), points(4), st.sampled_from([5.0, 20.0]), st.sampled_from([1.0, 2.0]))
-def test_gospa_is_the_minimum_of_the_definition(x, y, c, p):
-    d = distances(x, y)
-    result = gospa(d, c, p)
-    assert result.value == pytest.approx(brute_force(d, c, p), abs=1e-9)
-    assert gospa(d.T, c, p).value == pytest.approx(result.value, abs=1e-9)
-    parts = (result.distance**p).sum() + c**p / 2 * (result.miss + result.false)
-    assert result.value**p == pytest.approx(parts)
-    assert result.miss == len(x) - len(result.rows)
-    assert result.false == len(y) - len(result.rows)
-
-
-@settings(max_examples=80, deadline=None)
-@given(points(4), points(4), points(4))
-def test_gospa_is_a_metric(x, y, z):
-    def value(a, b):
-        return gospa(distances(a, b)).value
-
-    assert value(x, x) == 0.0
-    assert value(x, z) <= value(x, y) + value(y, z) + 1e-9
-
-
-def test_gospa_by_hand():
-    # One pair 3 m apart, one target and two estimates left over: 9 + 200 * 3.
-    d = distances([(0, 0), (100, 0)], [(3, 0), (60, 60), (-50, 0)])
-    assert gospa(d).value == pytest.approx(np.sqrt(9 + 600))
 
 
 def place(north_m, east_m=0.0):
@@ -127,12 +74,35 @@ def test_score_counts_misses_false_switches_and_near():
     assert result.gospa == pytest.approx(whole.mean(), rel=2e-3)
     near = np.sqrt([25, 25, 16 + 200, 25 + 200])
     assert result.near_gospa == pytest.approx(near.mean(), rel=2e-3)
+    ospa = np.sqrt([25 / 2, 25 / 2, (16 + 400) / 2, (25 + 800) / 4])
+    assert result.ospa == pytest.approx(ospa.mean(), rel=2e-3)
+    assert result.siap.completeness == pytest.approx(7 / 8)
+    assert result.siap.ambiguity == pytest.approx(1.0)
+    assert result.siap.spuriousness == pytest.approx(2 / 9)
+    assert result.siap.position_accuracy == pytest.approx(np.mean(pairs), rel=0.01)
 
 
 def test_nothing_to_score_is_an_error():
     truth = truth_of([(0, [target(1, 0)])])
     with pytest.raises(ValueError, match="no picture to score"):
         score(truth, [picture(0, {})])
+
+
+def test_nothing_shown_has_scores_and_no_numbers_that_are_none(tmp_path, capsys):
+    rows = [{"time": t, "targets": [{"id": 1, "lat": 1.0, "lon": 2.0}]} for t in range(8)]
+    truth = write_lines(tmp_path / "t.jsonl", rows)
+    empty = [{"time": t, "sensor": "radar", "tracks": []} for t in range(7)]
+    pictures = write_lines(tmp_path / "p.jsonl", empty)
+    assert run_command("--truth", truth, pictures, "--json", "--c", "30") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["ospa"] == pytest.approx(30.0)
+    assert result["gospa"] == pytest.approx(30.0 / np.sqrt(2.0))
+    assert result["siap"] == {
+        "completeness": 0.0,
+        "ambiguity": None,
+        "spuriousness": None,
+        "position_accuracy": None,
+    }
 
 
 def write_lines(path, rows):
@@ -178,9 +148,17 @@ def test_command_prints_json_and_table(tmp_path, capsys):
     result = json.loads(capsys.readouterr().out)
     assert result["pictures"] == 2
     assert result["gospa"] == result["miss"] == result["false"] == result["id_switches"] == 0
-    assert result["near_gospa"] == result["rmse"] == 0.0
+    assert result["near_gospa"] == result["rmse"] == result["ospa"] == 0.0
+    assert result["siap"] == {
+        "completeness": 1.0,
+        "ambiguity": 1.0,
+        "spuriousness": 0.0,
+        "position_accuracy": 0.0,
+    }
     assert run_command("--truth", truth, pictures, "--from", "7") == 0
-    assert "near_gospa" in capsys.readouterr().out
+    table = capsys.readouterr().out
+    assert "near_gospa" in table
+    assert "siap.completeness" in table
     assert run_command("--truth", truth, pictures, "--at", "lidar") == 2
     assert "lidar" in capsys.readouterr().err
 

@@ -6,8 +6,10 @@ import json
 import math
 import sys
 from pathlib import Path
+from typing import Any
 
-from exercise.scoring import Score, read_pictures, score
+from exercise.pictures import read_pictures
+from exercise.scoring import Score, score
 from exercise.truth import read_truth
 from model.errors import InputFileError
 
@@ -18,6 +20,8 @@ example:
 
 GOSPA with alpha = 2 (doi:10.23919/ICIF.2017.8009645), mean over the pictures from number --from
 on, counted among those of --at. Pictures at times the truth does not know are skipped and counted.
+OSPA (doi:10.1109/TSP.2008.920469) has the same --c and --p. SIAP: a track belongs to its nearest
+target, if nearer than --c; several may belong to one.
 """
 
 ROWS = (
@@ -27,6 +31,11 @@ ROWS = (
     ("false", "", "estimates without a target, mean"),
     ("rmse", "m", "over assigned pairs"),
     ("id_switches", "", "changes of a target's track, total"),
+    ("ospa", "m", "mean OSPA"),
+    ("siap.completeness", "", "targets with a track, part of all"),
+    ("siap.ambiguity", "", "tracks per target that has one"),
+    ("siap.spuriousness", "", "tracks without a target, part of all"),
+    ("siap.position_accuracy", "m", "mean distance of a track from its target"),
     ("pictures", "", "scored"),
     ("skipped", "", "not scored: the truth does not know the time"),
 )
@@ -43,8 +52,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument("pictures", type=Path, metavar="PICTURES.jsonl")
     parser.add_argument("--truth", type=Path, required=True, metavar="T.jsonl")
-    parser.add_argument("--c", type=float, default=20.0, help="GOSPA cut-off, m (default 20)")
-    parser.add_argument("--p", type=float, default=2.0, help="GOSPA exponent (default 2)")
+    parser.add_argument("--c", type=float, default=20.0, help="cut-off, m (default 20)")
+    parser.add_argument("--p", type=float, default=2.0, help="exponent (default 2)")
     parser.add_argument(
         "--from",
         dest="start",
@@ -102,18 +111,22 @@ def run(args: argparse.Namespace) -> int:
 
 def _as_json(result: Score) -> str:
     """One JSON object; what is not a number is null."""
-    values = dataclasses.asdict(result)
-    return json.dumps(
-        {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in values.items()}
-    )
+    return json.dumps(_without_nan(dataclasses.asdict(result)))
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(inner) for key, inner in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _as_table(result: Score) -> str:
     """A table for people."""
     values = dataclasses.asdict(result)
+    values |= {f"siap.{key}": value for key, value in values.pop("siap").items()}
     lines = []
     for name, unit, what in ROWS:
         value = values[name]
         number = f"{value:d}" if isinstance(value, int) else f"{value:.3f}"
-        lines.append(f"{name:<12} {number:>10} {unit:<2} {what}")
+        lines.append(f"{name:<22} {number:>10} {unit:<2} {what}")
     return "\n".join(lines)
