@@ -16,7 +16,7 @@ from model.ports import OutputBatch
 from model.records import Kind
 from model.tracks import Status, TrackUpdates
 from tests.node.logs import assert_same, assert_whole, outputs
-from vedette.engine import after
+from vedette.after import after
 from vedette.metrics import Latency, Metrics
 from vedette.outputs import OutputLog, last_output
 from vedette.tail import Heads, Tail, first_after, first_since

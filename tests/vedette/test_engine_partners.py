@@ -29,7 +29,8 @@ from tests.sharing.samples import (
     text,
     updates,
 )
-from vedette.engine import Engine, after
+from vedette.after import after
+from vedette.engine import Engine
 
 LIVE = "vedette/north/shared/south/a-1/live"
 ALONE = engine_payload(
