@@ -92,6 +92,11 @@ class ForeignHeads:
                 getattr(rows, name)[filled] = getattr(told, name)
         return rows, newest
 
+    def holds(self, track: int) -> bool:
+        """Whether a track is known here and not closed."""
+        known = self._heads.get(track)
+        return known is not None and known.held
+
     def close(self) -> TrackUpdates:
         """Close every track, because nothing of this partner may be held any longer."""
         held = [track for track, head in self._heads.items() if head.held]

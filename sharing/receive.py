@@ -286,7 +286,12 @@ class Receiver:
             rows.n[:] = n + np.arange(len(rows))
             n += len(rows)
             zero = np.zeros(len(rows), dtype=np.int64)
-            newest = np.ones(len(rows), dtype=np.bool_)
+            # What a later agreement has given already is no longer this one's to close.
+            now = None if agreement is None else self._streams[giver, agreement.id].heads
+            tracks = rows.track_id.tolist()
+            newest = np.array(
+                [now is None or now is stream.heads or not now.holds(track) for track in tracks]
+            )
             parts.append(_foreign(rows, giver, name, zero, now_ns, now_ns, offset, newest))
         return ForeignUpdates.concat(parts)
 

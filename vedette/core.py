@@ -88,6 +88,7 @@ class Core:
         self._quarantine: dict[str, int] = {}
         self._notices = 0
         self._partners_due = 0.0
+        self._changed = False
 
     @property
     def processed(self) -> int:
@@ -265,8 +266,9 @@ class Core:
     def _tend(self, intake: Intake) -> None:
         """Tell partners what has arrived; put changed agreements in force, by the journal."""
         intake.partners.answer(self.engine.receiver)
-        if intake.partners.agreements.look():
-            intake.decide([self.site.engine_payload()], Kind.CONFIG)
+        self._changed |= intake.partners.agreements.look()
+        if self._changed and intake.configure(self.site.engine_payload()):
+            self._changed = False
             log.info("agreements of partners have changed, configured anew")
 
     def _snapshot(self) -> None:

@@ -217,8 +217,16 @@ class Intake:
             self._waiting_records -= len(batch)
             return batch
 
-    def decide(self, payloads: Sequence[bytes], kind: Kind = Kind.SHED) -> None:
-        """Journal records of our own and wait until they are durable.
+    def configure(self, payload: bytes) -> bool:
+        """Journal a configuration, which comes back by `take`; False: not now, ask again.
+
+        It does not wait: as long as the journal is full the main thread alone can make room.
+        """
+        committer = self._running()
+        return not committer.stalled and committer.submit(Kind.CONFIG, "", payload)
+
+    def decide(self, payloads: Sequence[bytes]) -> None:
+        """Journal SHED records and wait until they are durable.
 
         Raises
         ------
@@ -229,7 +237,7 @@ class Intake:
         durable = threading.Event()
         due = Due(durable=durable)
         for payload in payloads:
-            while not committer.submit(kind, "", payload, token=due, wait_s=WAIT_S):
+            while not committer.submit(Kind.SHED, "", payload, token=due, wait_s=WAIT_S):
                 self.check()
         while not durable.wait(WAIT_S):
             self.check()
@@ -296,7 +304,8 @@ class Intake:
         """On the thread of a partner's link."""
         limit = max(self._site.limits.max_payload_bytes, PARTNER_BYTES)
         with self._order:
-            for message, carried in received.carry(link.loose):
+            for came, carried in received.carry(link.loose):
+                message = came._replace(topic=link.topic_of(came.topic))
                 kind, payload = row_of(message, limit, Kind.PARTNER)
                 self.oversize += kind == Kind.OVERSIZE
                 self._submit(kind, message, payload, Due(partners=((link, carried.tokens),)))

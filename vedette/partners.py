@@ -19,12 +19,15 @@ from sharing.agreement_file import AgreementFile
 from sharing.answers import encode_back
 from sharing.receive import Receiver
 from sharing.release import Parties
-from sharing.wire import Shared
+from sharing.wire import Shared, parse_topic
 
 log = logging.getLogger("vedette.core")
 
 LANES = ("live", "backfill")
 """What is subscribed of each agreement; ``live.json`` is for people."""
+
+FOREIGN_TOPIC = 200
+"""Letters that are kept of a topic that a partner has no business with."""
 
 Take = Callable[["PartnerLink", Received], None]
 """Takes a batch on the link's thread; sends the acks once all of it is durable."""
@@ -84,6 +87,17 @@ class PartnerLink:
         self.subscriber = Subscriber(
             settings, filters_of(site, giver), lambda received: take(self, received)
         )
+
+    def topic_of(self, topic: str) -> str:
+        """The topic under which a message of this link is journaled.
+
+        A partner's broker may send what nobody subscribed to. Only its own node speaks there: with
+        another's topic (another partner's, a sensor's of ours) it comes under one that nobody has.
+        """
+        said = parse_topic(topic)
+        if said is not None and said.giver == self.giver:
+            return topic
+        return f"{self.giver}: {topic[:FOREIGN_TOPIC]}"
 
     def answer(self, receiver: Receiver) -> None:
         """Tell the giver what has arrived, best effort."""
