@@ -20,7 +20,7 @@ from model.sensors import Sensor, Sensors
 from model.tracks import TrackUpdates
 from sharing.receive import Receiver
 
-SNAPSHOT_VERSION = 2
+SNAPSHOT_VERSION = 3
 """Layout of what `Engine.snapshot` gives; changed with every change of what is in it."""
 
 
@@ -123,6 +123,8 @@ class Engine:
         for record in records:
             if record.kind in (Kind.MESSAGE, Kind.OVERSIZE):
                 run.append(record)
+                if record.kind == Kind.OVERSIZE and self._receiver is not None:
+                    self._receiver.cut(record.topic)
             elif record.kind == Kind.TICK:
                 flush()
                 if self._tracker is not None:
