@@ -157,8 +157,39 @@ def _is_free(port: int) -> bool:
     return True
 
 
+UNDER_WAY_S = 10.0
+"""What is missing for less is under way, s: it is asked for every 0.5 s, and sent after 2 s."""
+
+
+class Missing:
+    """Updates that partners gave and that have not come, by node: those under way do not count."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, tuple[float, float, int]] = {}
+
+    def look(self, statuses: Mapping[str, dict[str, Any]], now_s: float) -> None:
+        """Take in what nodes say at a time, s."""
+        for name, said in statuses.items():
+            gaps = agreement(said, "in").get("gaps")
+            if not gaps:
+                self._found.pop(name, None)
+                continue
+            since, _, _ = self._found.get(name, (now_s, now_s, 0))
+            self._found[name] = since, now_s, gaps
+
+    def counts(self) -> dict[str, int]:
+        """Updates missing at the last look, where some were at every look of `UNDER_WAY_S`."""
+        return {
+            name: gaps
+            for name, (since, seen, gaps) in self._found.items()
+            if seen - since >= UNDER_WAY_S
+        }
+
+
 def summary(
-    nodes: Mapping[str, DemoNode], statuses: Mapping[str, dict[str, Any]]
+    nodes: Mapping[str, DemoNode],
+    statuses: Mapping[str, dict[str, Any]],
+    missing: Mapping[str, int],
 ) -> dict[str, Any]:
     """What the demo did, of each node, read back from its database.
 
@@ -168,6 +199,8 @@ def summary(
         By name; their databases still run.
     statuses
         The last status of each.
+    missing
+        Updates that are missing for good, by node; none where there is no number.
 
     Raises
     ------
@@ -190,7 +223,7 @@ def summary(
             "updates_given": given.get("sent"),
             "updates_acknowledged": given.get("acked"),
             "updates_taken": taken.get("received"),
-            "updates_missing": taken.get("gaps"),
+            "updates_missing": missing.get(name, 0),
             "p50_latency_ms": latency.get("p50"),
             "p99_latency_ms": latency.get("p99"),
         }
@@ -215,7 +248,12 @@ PROOF = {
 
 def lacking(result: Mapping[str, Any]) -> list[str]:
     """What a summary lacks to prove that all went well, a line for each node and thing."""
-    return [
+    gone = [
+        f"node {name}: {row['updates_missing']} updates that its partner gave are missing"
+        for name, row in result["nodes"].items()
+        if row["updates_missing"]
+    ]
+    return gone + [
         f"node {name}: {lack} were read back from its database"
         for name, row in result["nodes"].items()
         for key, lack in PROOF.items()

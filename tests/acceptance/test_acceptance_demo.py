@@ -39,6 +39,19 @@ def leftovers(scratch):
     return found
 
 
+def supervisor(demo):
+    """Process of one of the demo's own nodes."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+        if parent == demo and b"run" in words and any(w.endswith(b"site.toml") for w in words):
+            return int(entry.name)
+    raise AssertionError("no node runs")
+
+
 @pytest.mark.parametrize("broker", ["mosquitto", "amqtt"])
 def test_tracks_are_formed_shared_stored_and_read_back(tmp_path, broker):
     if broker == "mosquitto" and find_mosquitto() is None:
@@ -59,10 +72,35 @@ def test_tracks_are_formed_shared_stored_and_read_back(tmp_path, broker):
         assert 0 < node["updates_acknowledged"] <= node["updates_given"]
         assert node["p99_latency_ms"] > 0.0
         assert node["quarantined"] == 0
+        assert node["updates_missing"] == 0
     assert summary["broker"].startswith(broker)
     assert summary["database"].startswith("PostgreSQL")
     assert list(scratch.iterdir()) == []
     assert leftovers(scratch) == []
+    scratch.rmdir()
+
+
+def test_a_node_that_dies_on_the_way_is_said_and_is_no_success(tmp_path):
+    scratch, variables = environment(tmp_path, "auto")
+    command = [*DEMO, "--seconds", "90"]
+    with subprocess.Popen(
+        command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as demo:
+        assert demo.stderr is not None
+        began = time.monotonic()
+        heard: list[str] = []
+        while sum("Ctrl-C ends it" in line for line in heard) < 2:
+            heard.append(demo.stderr.readline())
+            assert heard[-1], "".join(heard)
+        time.sleep(10.0)  # all that must be read back is there
+        os.kill(supervisor(demo.pid), signal.SIGKILL)
+        _, errors = demo.communicate(timeout=60.0)
+    assert time.monotonic() - began < 85.0
+    assert demo.returncode == 1
+    assert "ended with status" in errors
+    assert errors.count("vedette demo: ") == 1
+    until(lambda: not leftovers(scratch), 5.0)
+    assert list(scratch.iterdir()) == []
     scratch.rmdir()
 
 

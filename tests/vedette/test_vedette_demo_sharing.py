@@ -4,6 +4,7 @@ import contextlib
 import tomllib
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from sharing.release import Parties, Refusal, refusals, transform
 from tests.node.site import until
 from tests.sharing.samples import NOW_NS, of_class, updates
 from vedette import demo_sharing
-from vedette.demo import lacking, page_ports
+from vedette.demo import UNDER_WAY_S, Missing, lacking, page_ports
 from vedette.demo_sharing import (
     DAY_NS,
     HALF_WIDTH_M,
@@ -128,6 +129,7 @@ def test_secrets_are_ours_alone(tmp_path):
 
 def test_a_lack_names_node_and_thing():
     whole = {"reports": 5, "tracks_confirmed": 3, "foreign_tracks_stored": 2}
+    whole["updates_missing"] = 0
     assert lacking({"nodes": {"north": whole, "south": whole}}) == []
     result = {"nodes": {"north": {**whole, "foreign_tracks_stored": 0}, "south": whole}}
     lack = "node north: no tracks of its partner were read back from its database"
@@ -211,3 +213,19 @@ def test_each_user_says_and_reads_its_own_and_nothing_else(prefer, server_folder
                 }
                 until(lambda p=person, w=wanted: p.heard >= w, 20.0, person.heard.__repr__)
                 assert person.heard == wanted, reader
+
+
+def test_what_is_under_way_is_not_missing_and_what_stays_away_is() -> None:
+    def said(gaps) -> dict[str, Any]:
+        return {"partners": [{"in": [{"gaps": gaps}]}]}
+
+    missing = Missing()
+    for second in range(30):  # it comes and goes in the north, and stays in the south
+        missing.look({"north": said(second % 3), "south": said(4 if second > 12 else 0)}, second)
+        assert missing.counts() == ({"south": 4} if second >= 13 + UNDER_WAY_S else {})
+    missing.look({"south": said(0)}, 40.0)
+    assert missing.counts() == {}
+    row = {"reports": 1, "tracks_confirmed": 1, "foreign_tracks_stored": 1, "updates_missing": 4}
+    assert lacking({"nodes": {"south": row}}) == [
+        "node south: 4 updates that its partner gave are missing"
+    ]

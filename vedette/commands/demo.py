@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 
-from vedette.demo import Demo, lacking, summary
+from vedette.demo import Demo, Missing, lacking, summary
 from vedette.demo_table import number, status_table
 
 START_S = 60.0
@@ -45,7 +45,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the demo; 0 only if own and shared tracks were stored and read back on both sides."""
+    """Run the demo; 0 only if own and shared tracks were stored and read back on both sides.
+
+    And only if both nodes lived to the end, and nothing given was missing for long.
+    """
     stopping = threading.Event()
     for sign in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sign, lambda *_: stopping.set())
@@ -66,18 +69,20 @@ def run(args: argparse.Namespace) -> int:
             console.print(f"Node {node.name}: [bold]{node.url}[/]  (Ctrl-C ends it)")
         if not args.headless:
             _tell_people(demo, console)
-        statuses = _watch(demo, stopping, args, console)
+        missing = Missing()
+        statuses, problem = _watch(demo, stopping, args, console, missing)
         ended = time.monotonic()
         demo.stop_sensors()
         statuses |= _drain(demo)
+        missing.look(statuses, time.monotonic())
         demo.stop_nodes()
-        result = summary(demo.nodes, statuses)
+        result = summary(demo.nodes, statuses, missing.counts())
         console.print(f"Stopped the nodes in {time.monotonic() - ended:.1f} s.")
     if args.json:
         print(json.dumps(result), flush=True)
     else:
         _print_summary(console, result)
-    lacks = lacking(result)
+    lacks = [*([] if problem is None else [problem]), *lacking(result)]
     for lack in lacks:
         sys.stderr.write(f"vedette demo: {lack}\n")
     return 1 if lacks else 0
@@ -92,9 +97,14 @@ def _tell_people(demo: Demo, console: Console) -> None:
 
 
 def _watch(
-    demo: Demo, stopping: threading.Event, args: argparse.Namespace, console: Console
-) -> dict[str, dict[str, Any]]:
-    """Show the status until the end; returns the last one of each node."""
+    demo: Demo,
+    stopping: threading.Event,
+    args: argparse.Namespace,
+    console: Console,
+    missing: Missing,
+) -> tuple[dict[str, dict[str, Any]], str | None]:
+    """Show the status until the end; returns the last one of each node, and what ended it early."""
+    problem = None
     statuses: dict[str, dict[str, Any]] = {}
     deadline = None if args.seconds is None else time.monotonic() + args.seconds
     with ExitStack() as stack:
@@ -104,16 +114,18 @@ def _watch(
         while not stopping.is_set():
             problem = demo.failed()
             if problem is not None:
-                console.print(problem, style="red")
                 break
             statuses |= _statuses(demo)
+            missing.look(statuses, time.monotonic())
             if live is not None:
                 live.update(status_table(demo.nodes, statuses), refresh=True)
             left = REFRESH_S if deadline is None else deadline - time.monotonic()
             if left <= 0.0:
                 break
             stopping.wait(min(REFRESH_S, left))
-    return statuses
+    if problem is None and not stopping.is_set():
+        problem = demo.failed()  # in the last moment
+    return statuses, problem
 
 
 def _statuses(demo: Demo) -> dict[str, dict[str, Any]]:
