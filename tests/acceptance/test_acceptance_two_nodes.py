@@ -11,18 +11,23 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import psycopg
 import pytest
 
+from journal.reader import LogReader
 from link.client import Subscriber
 from link.settings import ClientSettings
 from model.detections import IdentityKind
+from model.records import Kind
 from model.taxonomy import CLASS_INDEX, CLASSES
-from model.tracks import UpdateReason
+from model.tracks import TrackUpdates, UpdateReason
 from sharing.agreement import load_agreement
 from sharing.area import released_area
+from sharing.entry import document_of, entry_of
 from storage.history import History
 from tests.console.browser import Browser, Page, find_browser
 from tests.node.site import until
+from tests.sharing.leaks import leaks_for_people, leaks_in_ledger
 from vedette.demo import NODES, Demo
 from vedette.demo_node import DemoNode, Subscription
 from vedette.demo_sharing import SENSORS
@@ -201,7 +206,48 @@ def test_mosquitto_sub_follows_the_feed_for_people(demo, name):
     assert all(batch["tracks"] for batch in batches)
 
 
-def test_nothing_leaves_home_that_was_not_agreed(demo):
+def given(node: DemoNode, partner: DemoNode) -> Iterator[TrackUpdates]:
+    """Rows that a node has ever given, as its ledger has them; it goes on giving meanwhile."""
+    (folder,) = (node.data_dir / "partners" / partner.name).glob("*/")
+    with LogReader(folder) as reader:
+        offset = reader.start()
+        while records := reader.read(offset):
+            for record in records:
+                if record.kind == Kind.OUTPUT:
+                    yield entry_of(folder, record, document_of(folder, record)).rows
+            offset = records[-1].offset + 1
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_nothing_is_on_the_wire_that_was_not_agreed(demo, name):
+    """What goes out, looked at where it goes out: the receiver's own check has not seen it yet."""
+    node = demo.nodes[name]
+    partner = demo.partner(node)
+    agreement = load_agreement(node.agreement(name, partner.name))
+    user, password = credentials(node.partners_view(partner))
+    with Reader(node, user, password, "#") as reader:
+        until(lambda: len(reader.heard) >= 20, WAIT_S)
+    messages = [json.loads(payload) for _, payload in reader.heard]
+    assert sum(len(message["tracks"]) for message in messages) >= 40
+    assert [line for one in messages for line in leaks_for_people(one, agreement)] == []
+    rows = list(given(node, partner))
+    assert sum(map(len, rows)) >= 40
+    assert leaks_in_ledger(rows, agreement) == []
+    # And the receiver, who looks at every row once more, found nothing to refuse.
+    status = partner.status()
+    assert status["core"]["quarantine"].get("not_agreed", 0) == 0
+    (link,) = status["partners"]
+    (taken,) = link["in"]
+    assert taken["received"] > 0
+    assert "not_agreed" not in taken["refused"]
+    with psycopg.connect(partner.database.dsn) as connection:
+        found = connection.execute(
+            "select count(*) from vedette.quarantine where reason = 'not_agreed'"
+        ).fetchone()
+    assert found == (0,)
+
+
+def test_what_was_given_is_what_was_agreed_and_no_more_than_that(demo):
     """Read back from the receiver's database, row by row."""
     for name in NODES:
         node = demo.nodes[name]
