@@ -33,7 +33,7 @@ $(STAMP): pyproject.toml uv.lock
 
 demo test bench: | $(CONSOLE)
 
-demo: $(STAMP) ## one node, simulated sensors, live status and a page; Ctrl-C ends it
+demo: $(STAMP) ## two nodes that share, simulated sensors, live status and pages; Ctrl-C ends it
 	@$(BIN)/vedette demo
 
 test: $(STAMP) ## all tests, against a real PostgreSQL and a real broker

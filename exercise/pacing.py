@@ -70,8 +70,10 @@ class Clock:
     sleep: Callable[[float], None]
 
 
-def paced(messages: Iterable[Due], clock: Clock, speed: float) -> Iterator[Due]:
-    """Messages, each when it is due, counted from the first one.
+def paced(
+    messages: Iterable[Due], clock: Clock, speed: float, begin_ns: tuple[int, int] | None = None
+) -> Iterator[Due]:
+    """Messages, each when it is due; of those that are late, each at once.
 
     Parameters
     ----------
@@ -81,8 +83,10 @@ def paced(messages: Iterable[Due], clock: Clock, speed: float) -> Iterator[Due]:
         To wait with.
     speed
         How much faster than recorded; 0: at once.
+    begin_ns
+        A due time, and when that is by the clock; None: that of the first message, and then.
     """
-    started = first_ns = None
+    first_ns, started = (None, None) if begin_ns is None else begin_ns
     for message in messages:
         if speed > 0.0:
             if started is None or first_ns is None:

@@ -5,15 +5,19 @@
     [scenario]  name, description, line (points of the line that is watched, for the map)
     [region]    lat, lon, radius_km, ground_m (HAE of ground and water)
     [[mover]]   see `read_mover`
-    [[sensor]]  a site file's table plus `simulate`, see `exercise.sensor_tables`
+    [[sensor]]  a site file's table plus `simulate`, see `exercise.sensor_tables`; with a key
+                `node` it belongs to the node of that name alone
+
+Nodes that play the same scenario, seed and start share one world: `Scenario.of_node` leaves a node
+its own sensors, and movers and other sensors do not change by it.
 """
 
 import math
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -147,6 +151,30 @@ class Scenario:
     line: Floats
     movers: tuple[MoverSpec, ...]
     sensors: tuple[SimulatedSensor, ...]
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Names of the nodes that its sensors belong to, in the order of the file."""
+        return tuple(dict.fromkeys(item.node for item in self.sensors if item.node))
+
+    def of_node(self, node: str) -> Self:
+        """The same world with the sensors of one node: its own, and those that are nobody's.
+
+        Parameters
+        ----------
+        node
+            Name of the node.
+
+        Raises
+        ------
+        ConfigError
+            If it would have none.
+        """
+        sensors = tuple(item for item in self.sensors if item.node in {"", node})
+        if not sensors:
+            nodes = ", ".join(self.nodes)
+            raise ConfigError([f"scenario {self.name!r}: no sensor of node {node!r} (of {nodes})"])
+        return replace(self, sensors=sensors)
 
 
 def packaged(name: str) -> Path:

@@ -1,6 +1,6 @@
-"""The `[[sensor]]` tables of a scenario: those of a site file, plus a table `simulate`.
+"""The `[[sensor]]` tables of a scenario: those of a site file, plus `node` and a table `simulate`.
 
-Without `simulate` a table is exactly what a site file takes, so the node under exercise and the
+Without these two a table is exactly what a site file takes, so the node under exercise and the
 simulation that feeds it cannot disagree about a sensor. Degrees here, radians inside.
 """
 
@@ -36,7 +36,7 @@ FORMATS = ("json", "msgpack", "arrays")
 """Forms of a report: JSON, MessagePack, MessagePack as struct-of-arrays."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-"""What a sensor's id may be: it stands in topics and in file names."""
+"""What a sensor's id or a node's name may be: it stands in topics and in file names."""
 
 GROUND_CLASSES = ("human", "animal", "land_vehicle")
 
@@ -129,11 +129,14 @@ class SimulatedSensor:
         How it is simulated.
     site_table
         Its table for a site file, as written.
+    node
+        Name of the node that it belongs to; empty: to whoever plays the scenario.
     """
 
     sensor: Sensor
     simulation: Simulation
     site_table: dict[str, Any]
+    node: str = ""
 
 
 def read_sensor(reader: TableReader, table: Any, ground_m: float) -> SimulatedSensor:
@@ -153,13 +156,16 @@ def read_sensor(reader: TableReader, table: Any, ground_m: float) -> SimulatedSe
         reader.problem("id", f"{sensor_id!r} is no name (letters, digits, . _ -, at most 64)")
     if sensor_id:
         reader.where += f" ({sensor_id})"
+    node = reader.text("node", "") if reader.has("node") else ""
+    if node and not NAME.fullmatch(node):
+        reader.problem("node", f"{node!r} is no name (letters, digits, . _ -, at most 64)")
     simulate = reader.table("simulate")
     kind = simulate.choice("kind", KINDS)
     simulation = _read_simulation(simulate, kind, ground_m)
     sensor = _read_site(reader, sensor_id, kind)
     reader.close()
-    site = {key: value for key, value in table.items() if key != "simulate"} if table else {}
-    return SimulatedSensor(sensor, simulation, site)
+    site = {key: value for key, value in table.items() if key not in {"simulate", "node"}}
+    return SimulatedSensor(sensor, simulation, site, node)
 
 
 def _read_simulation(reader: TableReader, kind: str, ground_m: float) -> Simulation:

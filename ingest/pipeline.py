@@ -278,7 +278,8 @@ class Ingest:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             told = None
         if isinstance(told, dict) and isinstance(told.get("length"), int):
-            detail = f"{told['length']} bytes: over the size limit"
+            why = told.get("why")
+            detail = f"{told['length']} bytes: {why if isinstance(why, str) else detail}"
         return refusal(record.offset, -1, sensor, Reason.OVERSIZE, detail)
 
     def _unseen(self, found: Detections, counts: Mapping[str, SensorCount]) -> Detections:

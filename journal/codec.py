@@ -25,7 +25,7 @@ import numpy as np
 from model.arrays import Array
 from model.detections import SCHEMA as DETECTIONS
 from model.detections import Detections
-from model.errors import JournalError, Quarantined, Reason
+from model.errors import JournalError, OtherVersion, Quarantined, Reason
 from model.foreign import SCHEMA as FOREIGN
 from model.foreign import ForeignUpdates
 from model.ports import OutputBatch
@@ -127,7 +127,7 @@ def _check_version(data: bytes, version: int, what: str) -> None:
     if not data:
         raise JournalError(f"{what}: no bytes at all")
     if data[0] != version:
-        raise JournalError(
+        raise OtherVersion(
             f"{what}: version byte 0x{data[0]:02x}; this program knows 0x{version:02x}"
         )
 

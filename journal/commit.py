@@ -143,6 +143,7 @@ class GroupCommitter:
         received_ns: int | None = None,
         *,
         wait_s: float = 0.0,
+        spare_bytes: int = 0,
     ) -> bool:
         """Hand a message over; from any thread.
 
@@ -157,6 +158,8 @@ class GroupCommitter:
         wait_s
             How long to wait for room, s. A thread that waits here reads nothing from its socket:
             that is the back-pressure. 0: do not wait.
+        spare_bytes
+            Room that must stay free for others after it, bytes: who comes second gives more.
 
         Returns
         -------
@@ -171,11 +174,12 @@ class GroupCommitter:
         size = len(payload) + len(check_row(topic, payload, mid, received_ns or 0))
         cost = size + ROW_BYTES
         with self._mutex:
-            if not self._has_room(cost):
+            wanted = cost + spare_bytes
+            if not self._has_room(wanted):
                 if wait_s > 0 and not self._closed():
                     self._waits += 1
-                    self._room.wait_for(lambda: self._closed() or self._has_room(cost), wait_s)
-                if not self._has_room(cost):
+                    self._room.wait_for(lambda: self._closed() or self._has_room(wanted), wait_s)
+                if not self._has_room(wanted):
                     self._refused += 1
                     return False
             if self._closed():

@@ -56,6 +56,10 @@ def reconnect_delay_s(attempt: int, fraction: float) -> float:
     return full * (0.5 + 0.5 * fraction)
 
 
+_SPREAD = random.Random()
+"""Its own, so that the program's and the tests' sequences are nobody else's business."""
+
+
 @dataclass(frozen=True, slots=True)
 class LinkStatus:
     """How a connection is doing.
@@ -182,7 +186,7 @@ class Connector:
             while not self._stopping.is_set():
                 failures = 0 if self._one_connection() else self._status.failures + 1
                 self._set_status(failures=failures)
-                self._stopping.wait(reconnect_delay_s(failures, random.random()))
+                self._stopping.wait(reconnect_delay_s(failures, _SPREAD.random()))
         except Exception as error:
             self._failed = error
             self._set_status(connected=False, reason=f"{type(error).__name__}: {error}")

@@ -6,6 +6,7 @@
      ├── ConfigError          a site, sensors or scenario file; holds every mistake, a line each
      ├── InputFileError       a file of reports, truth, pictures or a recording; names file and line
      ├── JournalError
+     │    ├── OtherVersion    what another version of this program has written
      │    ├── JournalCorrupt  bytes that were once whole are not any more; names segment and offset
      │    └── JournalFull     the budget is used up: stop acknowledging
      ├── SnapshotError        a snapshot that cannot be used; an older one may be
@@ -44,6 +45,10 @@ class InputFileError(VedetteError):
 
 class JournalError(VedetteError):
     """The journal cannot do its work."""
+
+
+class OtherVersion(JournalError):  # noqa: N818 - says what it is
+    """Another version of this program has written it, in a form that this one does not know."""
 
 
 class JournalCorrupt(JournalError):  # noqa: N818 - a state of the journal, named as one

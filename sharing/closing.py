@@ -138,6 +138,13 @@ BLANK = tuple(name for name in WIRE if name not in (*KEPT, "status", "reason"))
 """Columns in which a closing row says nothing."""
 
 
+def strip(rows: TrackUpdates, which: Bools) -> None:
+    """Make rows with the status *deleted* withdrawals, in place: they say nothing else any more."""
+    for name in BLANK:
+        getattr(rows, name)[which] = WIRE[name].fill
+    rows.reason[which] = UpdateReason.WITHDRAWN
+
+
 def is_withdrawal(rows: TrackUpdates) -> Bools:
     """(U,) bool: rows that close a track and say nothing else, whatever may be agreed."""
     mask: Bools = (rows.reason == UpdateReason.WITHDRAWN) & (rows.status == Status.DELETED)

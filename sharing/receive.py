@@ -4,7 +4,7 @@ No I/O and no clock: the same inputs in the same order give the same rows and th
 the agreement does not allow is refused even if it was sent. Foreign rows never become detections.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,12 +15,12 @@ from model.arrays import Array, Bools
 from model.detections import Mode
 from model.errors import Quarantined, Reason
 from model.foreign import MAX_HOPS, ForeignUpdates
-from model.time import NS_PER_S
-from model.tracks import TrackUpdates
+from model.time import NS_PER_S, iso_from_ns
+from model.tracks import Status, TrackUpdates
 from sharing.agreement import Agreement
 from sharing.answers import Ack
 from sharing.checks import row_checks
-from sharing.closing import is_withdrawal
+from sharing.closing import is_withdrawal, strip
 from sharing.foreign_heads import ForeignHeads
 from sharing.release import Parties, Refusal, recheck
 from sharing.rows import genesis
@@ -71,6 +71,8 @@ class _Stream:
     )
     reasons: dict[str, int] = field(default_factory=dict)
     latest_ns: int = 0
+    terms: str = ""
+    """Digest of the agreement against which what is held was checked last."""
 
     def refuse(self, refused: "SequenceOf[Quarantined]") -> None:
         """Count what was refused, by reason."""
@@ -97,12 +99,14 @@ class Receiver:
         self._agreements: dict[str, Agreement] = {}
         self._streams: dict[tuple[str, str], _Stream] = {}
         self.refused_messages = 0
+        self._now_ns = 0
         self.reconfigure(agreements)
 
     def reconfigure(self, agreements: Mapping[str, Agreement]) -> None:
         """Put other agreements in force; what has arrived under each is remembered.
 
-        Tracks under one that is not in force any more are closed by the next `expire`.
+        Tracks under one that is not in force any more are closed by the next `expire`, and so are
+        those that one of the same name does not cover any more.
         """
         self._agreements = dict(agreements)
         for giver, agreement in self._agreements.items():
@@ -135,8 +139,16 @@ class Receiver:
         received_ns, offset
             Of its journal record.
         """
+        self._now_ns = received_ns
         with np.errstate(all="ignore"):  # a partner's NaNs may be of every kind
             return self._take(payload, topic, received_ns, offset)
+
+    def cut(self, topic: str) -> None:
+        """Count a message of which the journal has length and digest alone; others name it."""
+        known = self._stream_of(topic)
+        if known is not None:
+            self.refused_messages += 1
+            known.reasons[Reason.OVERSIZE] = known.reasons.get(Reason.OVERSIZE, 0) + 1
 
     def _take(self, payload: bytes, topic: str, received_ns: int, offset: int) -> Received:
         batch = self._open(payload, topic, received_ns)
@@ -162,7 +174,9 @@ class Receiver:
         counts["duplicates"] += int((~taken.new).sum())
         counts["void"] += int((taken.new & batch.void).sum())
         usable = taken.new & ~batch.void
-        faults = self._faults(batch, agreement, received_ns)
+        faults, codes = self._faults(batch, agreement, received_ns)
+        closing = self._closing(batch, stream, usable, faults, codes)
+        faults = [None if over else fault for fault, over in zip(faults, closing, strict=True)]
         refused = []
         for row in np.flatnonzero(usable & np.array([fault is not None for fault in faults])):
             fault = faults[row]
@@ -170,12 +184,26 @@ class Receiver:
                 text = f"{batch.giver} row {batch.first + int(row)}: {fault.detail}"
                 refused.append(Quarantined(offset, int(row), "", fault.reason, text))
                 usable[row] = False
+        index = np.flatnonzero(usable)
+        rows = batch.rows.take(index)
+        rows.n[:] = index
+        strip(rows, closing[index])
+        crowded = stream.heads.crowded(rows, batch.first)
+        for over in index[crowded].tolist():
+            text = f"{batch.giver} row {batch.first + over}: {stream.heads.held} tracks are held"
+            refused.append(Quarantined(offset, over, "", Reason.OUT_OF_RANGE, text))
+        if crowded.any():
+            rows, index = rows.take(~crowded), index[~crowded]
         stream.refuse(refused)
         stream.latest_ns = received_ns
         counts["refused"] += len(refused)
-        counts["accepted"] += int(usable.sum())
-        rows = self._rows(batch, stream, usable, received_ns, offset)
-        return Received(rows, tuple(refused), batch.giver)
+        counts["accepted"] += len(index)
+        rows, newest = stream.heads.take(rows, batch.first)
+        found = _foreign(
+            rows, batch.giver, batch.agreement, batch.first + index, batch.sent_ns, received_ns,
+            offset, newest,
+        )  # fmt: skip
+        return Received(found, tuple(refused), batch.giver)
 
     def _stream_of(self, topic: str) -> _Stream | None:
         """The stream in force that a topic names; None: it names none."""
@@ -230,8 +258,10 @@ class Receiver:
             )
         return batch
 
-    def _faults(self, batch: Batch, agreement: Agreement, received_ns: int) -> list[Refused | None]:
-        """What is wrong with each row; None: nothing."""
+    def _faults(
+        self, batch: Batch, agreement: Agreement, received_ns: int
+    ) -> tuple[list[Refused | None], Bools]:
+        """What is wrong with each row, None: nothing; and where the agreement alone is against."""
         rows = batch.rows
         found: list[Refused | None] = [None] * len(batch)
         latest = batch.sent_ns + int(MAX_AHEAD_S * NS_PER_S)
@@ -241,28 +271,47 @@ class Receiver:
         parties = Parties(batch.giver, self.node, self.mode)
         codes = recheck(rows, agreement, received_ns, parties)
         codes[is_withdrawal(rows)] = Refusal.NONE
+        against = codes != Refusal.NONE
         for row in np.flatnonzero(codes).tolist():
             name = Refusal(int(codes[row])).name.lower()
+            against[row] = found[row] is None
             found[row] = found[row] or Refused(Reason.NOT_AGREED, name)
-        return found
+        return found, against
 
-    def _rows(
-        self, batch: Batch, stream: _Stream, usable: Bools, received_ns: int, offset: int
-    ) -> ForeignUpdates:
-        """Accepted rows with where they came from."""
-        index = np.flatnonzero(usable)
-        rows = batch.rows.take(index)
-        rows.n[:] = index
-        rows, newest = stream.heads.take(rows, batch.first)
-        return _foreign(
-            rows, batch.giver, batch.agreement, batch.first + index, batch.sent_ns, received_ns,
-            offset, newest,
-        )  # fmt: skip
+    def _closing(
+        self,
+        batch: Batch,
+        stream: _Stream,
+        usable: Bools,
+        faults: list[Refused | None],
+        against: Bools,
+    ) -> Bools:
+        """(U,) bool: deletions of tracks that are held, which only the agreement is against.
+
+        Our copy of it may be the narrower one. That a track is no more may be said even so; what
+        else stands in the row is not taken.
+        """
+        found = np.zeros(len(batch), dtype=np.bool_)
+        status = batch.rows.status
+        if not (usable & against & (status == Status.DELETED)).any():
+            return found
+        opened: set[int] = set()  # by an earlier row of this batch
+        for row, track in enumerate(batch.rows.track_id.tolist()):
+            if not usable[row]:
+                continue
+            if faults[row] is None and status[row] != Status.DELETED:
+                opened.add(track)
+            elif against[row] and status[row] == Status.DELETED:
+                found[row] = track in opened or stream.heads.holds(track)
+        return found
 
     # -- time
 
     def expire(self, now_ns: int, offset: int) -> ForeignUpdates:
-        """Close the tracks of agreements that are not in force (any more); call it at every tick.
+        """Close tracks that no agreement covers (any more); call it at every tick.
+
+        That is all of an agreement that is not in force, and of one that was changed those that it
+        would not let in now.
 
         Parameters
         ----------
@@ -274,21 +323,35 @@ class Receiver:
         ForeignUpdates
             Rows with `seq` 0; usually none.
         """
+        self._now_ns = now_ns
         parts: list[ForeignUpdates] = []
         n = 0
         for (giver, name), stream in self._streams.items():
             agreement = self._agreements.get(giver)
             if self._named(giver, name) and agreement is not None and agreement.in_force(now_ns):
-                continue
-            rows = stream.heads.close()
+                if stream.terms == agreement.digest:
+                    continue
+                stream.terms = agreement.digest
+                rows = stream.heads.close(self._uncovered(agreement, now_ns))
+            else:
+                rows = stream.heads.close()
             if not len(rows):
                 continue
             rows.n[:] = n + np.arange(len(rows))
             n += len(rows)
             zero = np.zeros(len(rows), dtype=np.int64)
-            newest = np.ones(len(rows), dtype=np.bool_)
+            # What a later agreement has given already is no longer this one's to close.
+            now = None if agreement is None else self._streams[giver, agreement.id].heads
+            tracks = rows.track_id.tolist()
+            newest = np.array(
+                [now is None or now is stream.heads or not now.holds(track) for track in tracks]
+            )
             parts.append(_foreign(rows, giver, name, zero, now_ns, now_ns, offset, newest))
         return ForeignUpdates.concat(parts)
+
+    def _uncovered(self, agreement: Agreement, now_ns: int) -> Callable[[TrackUpdates], Bools]:
+        parties = Parties(agreement.giver, self.node, self.mode)
+        return lambda rows: recheck(rows, agreement, now_ns, parties) != Refusal.NONE
 
     # -- answers
 
@@ -337,7 +400,9 @@ class Receiver:
         dict
             By giver: ``agreement``; rows ``accepted``, ``refused``, ``duplicates`` and ``void``;
             ``held``, tracks; ``gaps``, sequence numbers missing now; ``reasons``, refusals of
-            rows and whole messages; ``latest_ns``, when the newest message was taken in, 0: none.
+            rows and whole messages; ``latest_ns``, when the newest message was taken in, 0: none;
+            ``not_in_force``, since or until when the agreement is not, by the last input whose
+            time was told; empty: it is.
         """
         found = {}
         for giver, agreement in self._agreements.items():
@@ -350,8 +415,16 @@ class Receiver:
                 "gaps": missing,
                 "reasons": dict(stream.reasons),
                 "latest_ns": stream.latest_ns,
+                "not_in_force": self._not_in_force(agreement),
             }
         return found
+
+    def _not_in_force(self, agreement: Agreement) -> str:
+        if self._now_ns >= agreement.valid_until_ns:
+            return f"the agreement ended at {iso_from_ns(agreement.valid_until_ns)}"
+        if 0 < self._now_ns < agreement.valid_from_ns:
+            return f"the agreement begins at {iso_from_ns(agreement.valid_from_ns)}"
+        return ""
 
     # -- state
 
@@ -368,6 +441,7 @@ class Receiver:
                     "counts": dict(stream.counts),
                     "reasons": dict(stream.reasons),
                     "latest_ns": stream.latest_ns,
+                    "terms": stream.terms,
                 }
                 for (giver, name), stream in self._streams.items()
             ],
@@ -383,6 +457,7 @@ class Receiver:
                 counts=dict(one["counts"]),
                 reasons=dict(one["reasons"]),
                 latest_ns=one["latest_ns"],
+                terms=one["terms"],
             )
             stream.heads.restore(one["heads"])
             self._streams[one["giver"], one["agreement"]] = stream

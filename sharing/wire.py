@@ -39,8 +39,8 @@ from sharing.rows import DIGEST_BYTES, column_bytes, digests_of, heads_of, rows_
 VERSION = 1
 """Of the batch."""
 
-MAX_ROWS = 10_000
-"""Rows that one batch may have."""
+MAX_ROWS = 2_500
+"""Rows that one batch may have: 0.83 MB, so none is longer than a receiver takes (1 MiB)."""
 
 MAX_SEQ = 2**62
 """Above every sequence number."""

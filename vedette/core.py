@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,15 @@ from adapters.registry import load_all
 from config import Site, engine_config, load_site
 from journal.log import SegmentedLog
 from journal.snapshot import SnapshotStore
-from model.errors import JournalError, Quarantined, Reason
+from model.errors import (
+    ConfigError,
+    JournalError,
+    JournalFull,
+    OtherVersion,
+    Quarantined,
+    Reason,
+    SnapshotError,
+)
 from model.ports import OutputBatch
 from model.records import Kind, Record
 from vedette.engine import Engine
@@ -48,8 +57,15 @@ STOP_S = 4.0
 NOTICES_PER_S = 50
 """Quarantine notices published a second at most; the records themselves hold all."""
 
+FULL_S = 0.5
+"""Pause between two tries while the journal is full, s."""
+
 RATE_S = 5
 """Seconds over which rates are averaged."""
+
+
+class _Undecided(Exception):  # noqa: N818 - not an error: the stop came first
+    """The core was asked to stop before it could journal a decision."""
 
 
 class Core:
@@ -71,7 +87,14 @@ class Core:
         except BaseException:
             self.journal.close()
             raise
-        self.outputs = OutputLog(outputs, self.stopping)
+        try:
+            self.outputs = OutputLog(outputs, self.stopping, self._let_go)
+        except BaseException as error:
+            outputs.close()
+            self.journal.close()
+            if isinstance(error, OtherVersion):
+                raise self._foreign_folder(outputs.directory, error) from error
+            raise
         self._budget_bytes = budget
         self._marks = StoredMarks(site.data_dir)
         self.snapshots = SnapshotStore(site.data_dir / "snapshots")
@@ -88,6 +111,7 @@ class Core:
         self._quarantine: dict[str, int] = {}
         self._notices = 0
         self._partners_due = 0.0
+        self._changed = False
 
     @property
     def processed(self) -> int:
@@ -105,15 +129,22 @@ class Core:
             Something without which the core cannot work has failed; it may be started again.
         """
         try:
-            self.engine = recover(
-                self.adapters, self.journal, self.outputs, self.snapshots, self.stopping
-            )
+            try:
+                self.engine = recover(
+                    self.adapters, self.journal, self.outputs, self.snapshots, self.stopping
+                )
+            except SnapshotError as error:
+                raise self._foreign_folder(self.snapshots.directory, error) from error
             self._next = self.engine.next_offset
             self._catch_up()
             if not self.stopping.is_set():
                 self._configure()
+            if not self.stopping.is_set():
                 self._next = self.journal.end
                 self._live()
+        except _Undecided:
+            # No output was written, and no later state saved: the next start decides anew.
+            log.warning("stopped before it could journal that inputs were not decoded")
         finally:
             self._close()
 
@@ -130,10 +161,10 @@ class Core:
         payload = self.site.engine_payload()
         if self.engine.payload == payload:
             return
-        now = time.time_ns()
-        first = self.journal.append([(Kind.CONFIG, now, "", payload, 0)])
-        self.journal.sync()
-        self._process([Record(first, Kind.CONFIG, now, "", payload)])
+        first = self.journal.end
+        if not self._append([(Kind.CONFIG, payload)]):
+            return
+        self._process(list(self.journal.read(first)))
         log.info("configured offset=%d sensors=%d", first, len(self.site.engine.sensors))
 
     def _live(self) -> None:
@@ -167,6 +198,14 @@ class Core:
             except (OSError, JournalError) as error:
                 log.error("close: %s", error)  # noqa: TRY400 - one line; the next is to be closed too
 
+    def _foreign_folder(self, folder: Path, error: Exception) -> ConfigError:
+        """Trying again does not help here, so it is a mistake of the site file."""
+        text = (
+            f"{self.site.path}: node.data_dir: {folder} was written by another version of this "
+            f"program ({error}); name another folder, or run that version"
+        )
+        return ConfigError([text])
+
     # -- processing
 
     def _take(self, intake: Intake, timeout_s: float) -> bool:
@@ -189,24 +228,50 @@ class Core:
         if not records:
             return
         batch = self.engine.process(records)
-        if self.engine.timed_out:
-            self._shed(self.engine.timed_out)
+        if self.engine.timed_out and not self._shed(self.engine.timed_out):
+            raise _Undecided
         published_ns = self.outputs.write(batch)
         self._next = records[-1].offset + 1
         self._count(records, batch, published_ns or time.time_ns())
 
-    def _shed(self, offsets: Sequence[int]) -> None:
-        """Journal that inputs were not decoded, before anybody sees outputs made without them."""
+    def _shed(self, offsets: Sequence[int]) -> bool:
+        """Journal that inputs were not decoded, before anybody sees outputs made without them.
+
+        Returns
+        -------
+        bool
+            False: the journal is full, and the core was asked to stop.
+        """
         reason = Reason.DECODER_TIMEOUT
         decisions = [shed_payload(offset, reason) for offset in offsets]
         if self.intake is None:  # nobody else writes the journal yet
-            now = time.time_ns()
-            self.journal.append([(Kind.SHED, now, "", decision, 0) for decision in decisions])
-            self.journal.sync()
+            done = self._append([(Kind.SHED, decision) for decision in decisions])
         else:
-            self.intake.decide(decisions)
-        self.metrics.shed.inc(len(offsets))
-        log.error("shed offsets=%s reason=%s", ",".join(map(str, offsets[:10])), reason)
+            done = self.intake.decide(decisions, self._waits)
+        if done:
+            self.metrics.shed.inc(len(offsets))
+            log.error("shed offsets=%s reason=%s", ",".join(map(str, offsets[:10])), reason)
+        return done
+
+    def _append(self, rows: Sequence[tuple[Kind, bytes]]) -> bool:
+        """Journal while nobody else does; a full journal is waited for, until the stop."""
+        while True:
+            now = time.time_ns()
+            try:
+                self.journal.append([(kind, now, "", payload, 0) for kind, payload in rows])
+            except JournalFull as error:
+                log.error("journal: %s", error)  # noqa: TRY400 - one line; it is tried again
+                if not self._waits():
+                    return False
+                self.stopping.wait(FULL_S)
+            else:
+                self.journal.sync()
+                return True
+
+    def _waits(self) -> bool:
+        """What goes on while the main thread waits for room; whether it is to wait on."""
+        self._timers()
+        return not self.stopping.is_set()
 
     def _count(self, records: Sequence[Record], batch: OutputBatch, published_ns: int) -> None:
         metrics = self.metrics
@@ -265,14 +330,19 @@ class Core:
     def _tend(self, intake: Intake) -> None:
         """Tell partners what has arrived; put changed agreements in force, by the journal."""
         intake.partners.answer(self.engine.receiver)
-        if intake.partners.agreements.look():
-            intake.decide([self.site.engine_payload()], Kind.CONFIG)
+        self._changed |= intake.partners.agreements.look()
+        if self._changed and intake.configure(self.site.engine_payload()):
+            self._changed = False
             log.info("agreements of partners have changed, configured anew")
 
     def _snapshot(self) -> None:
         if self.engine.next_offset and save(self.engine, self.outputs, self.snapshots):
             self.metrics.snapshots.inc()
-            self.outputs.let_go(self.journal, self.snapshots, self._marks, self._budget_bytes)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Make room: also while no snapshot can be saved, for storage may have got on."""
+        self.outputs.let_go(self.journal, self.snapshots, self._marks, self._budget_bytes)
 
     def _status(self) -> None:
         now_ns = time.time_ns()

@@ -1,181 +1,195 @@
-"""The demo: everything a node needs on this machine, simulated sensors, and a proof at the end.
+"""The demo: two nodes on this machine that face each other over a fictional line.
 
-Each node has a broker and a PostgreSQL of its own in a temporary folder; nothing is installed and
-nothing is left. What is counted at the end is read back from the database.
+They see one world, each with its own sensors, and share what moves near the line. What is counted
+at the end is read back from their databases.
 """
 
-import json
-import math
-import shutil
 import socket
-import urllib.error
-import urllib.request
+import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Self
 
-from exercise.scenario import Scenario, load_scenario, packaged, site_tables
+from exercise.scenario import load_scenario, packaged
 from model.errors import VedetteError
-from storage.history import History
-from vedette.local.broker import LocalBroker
-from vedette.local.places import LOOPBACK, free_port, private_folder, server_user
-from vedette.local.postgres import EmbeddedPostgres, server_version
-from vedette.local.process import Child
-from vedette.sitefile import write_site
+from model.time import NS_PER_S
+from vedette.demo_node import DemoNode
+from vedette.demo_sharing import agreement_text, band
+from vedette.demo_table import agreement
+from vedette.local.places import LOOPBACK, free_port
+from vedette.local.postgres import server_version
 
-PAGE_PORT = 8080
-"""Where the page is, if nobody else is there."""
+SCENARIO = "border"
+NODES = ("north", "south")
 
-DATABASE_SETTINGS = {"shared_buffers": "64MB", "max_wal_size": "256MB"}
-"""A demo shares the machine with everything else."""
+PAGE_PORTS = (8080, 8081)
+"""Where the pages are, if nobody else is there."""
+
+LEAD_NS = NS_PER_S
+"""The exercise begins so long after its processes are started, ns: about when they are ready."""
 
 
-@dataclass
-class DemoNode:
-    """One node of the demo: broker, database, the node itself, and what plays its sensors.
+class Demo:
+    """Two nodes that share. As a context manager it starts their servers, and ends everything.
+
+    In this order: enter, `start`, `wait_until_up`, `stop_sensors`, `stop_nodes`, leave.
 
     Parameters
     ----------
-    name
-        Node name.
-    scenario
-        Name of the packaged scenario.
     seed
-        Of the scenario.
-    port
-        Port of its page.
+        Of the exercise.
+
+    Raises
+    ------
+    VedetteError
+        On entering, if a server cannot be started.
     """
 
-    name: str
-    scenario: str
-    seed: int
-    port: int
-    broker: LocalBroker = field(init=False)
-    database: EmbeddedPostgres = field(init=False)
-    _stack: ExitStack = field(init=False, default_factory=ExitStack)
-    _node: Child | None = field(init=False, default=None)
-    _players: list[Child] = field(init=False, default_factory=list)
-    _folder: Path = field(init=False)
+    def __init__(self, seed: int = 1) -> None:
+        first, second = page_ports()
+        north, south = NODES
+        self.nodes = {
+            north: DemoNode(north, south, SCENARIO, seed, first),
+            south: DemoNode(south, north, SCENARIO, seed, second),
+        }
+        self._stack = ExitStack()
 
     def __enter__(self) -> Self:
+        nodes = list(self.nodes.values())
         with ExitStack() as stack:
-            user = server_user()
-            self._folder = private_folder("vedette-")
-            stack.callback(shutil.rmtree, self._folder, ignore_errors=True)
-            base = private_folder("vedette-pg-", user)
-            stack.callback(shutil.rmtree, base, ignore_errors=True)
-            self.database = EmbeddedPostgres(base / "data", settings=DATABASE_SETTINGS)
-            stack.enter_context(self.database)
-            servers = private_folder("vedette-mqtt-", user)
-            stack.callback(shutil.rmtree, servers, ignore_errors=True)
-            self.broker = LocalBroker(servers / "broker")
-            stack.enter_context(self.broker)
+            stack.callback(self._each, DemoNode.close)
+            with ThreadPoolExecutor(len(nodes)) as pool:
+                list(pool.map(DemoNode.open, nodes))
             self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        try:
-            self.stop_sensors()
-            self.stop_node()
-        finally:
-            self._stack.close()
-
-    @property
-    def url(self) -> str:
-        """Address of the page."""
-        return f"http://{LOOPBACK}:{self.port}"
-
-    @property
-    def logs(self) -> Path:
-        """What the node's processes had to say."""
-        return self._folder / "node.log"
+        self._stack.close()
 
     def start(self) -> None:
-        """Write the site file, start the node, then the sensors."""
-        site = self._folder / "site.toml"
-        write_site(site, self._site(load_scenario(packaged(self.scenario))))
-        self._node = Child.python(f"node {self.name}", "vedette", ["run", str(site)], log=self.logs)
-        self._players.append(
-            Child.python(
-                f"sensors of {self.name}",
-                "vedette.exercising",
-                [str(site), "--scenario", self.scenario, "--seed", str(self.seed)],
-                log=self._folder / "sensors.log",
+        """Agree, then start both nodes and their sensors."""
+        now_ns = time.time_ns()
+        area = band(load_scenario(packaged(SCENARIO)))
+        for node in self.nodes.values():
+            partner = self.partner(node)
+            node.join(
+                partner,
+                given=agreement_text(node.name, partner.name, area, now_ns),
+                taken=agreement_text(partner.name, node.name, area, now_ns),
             )
-        )
+        for node in self.nodes.values():
+            node.start(now_ns + LEAD_NS)
+
+    def partner(self, node: DemoNode) -> DemoNode:
+        """The node that another one shares with."""
+        return self.nodes[node.users.partner]
 
     def failed(self) -> str | None:
-        """Why the node cannot go on, or None."""
-        for child in [self._node, *self._players]:
-            if child is not None and child.poll() is not None:
-                return f"{child.name} ended with status {child.poll()}:\n{child.log_tail()}"
-        return None
+        """Why the demo cannot go on, or None."""
+        return next(filter(None, (node.failed() for node in self.nodes.values())), None)
+
+    def wait_until_up(
+        self,
+        node: DemoNode,
+        deadline: float,
+        pause: Callable[[float], object] = time.sleep,
+    ) -> None:
+        """Wait until the page of a node answers.
+
+        Parameters
+        ----------
+        node
+            Which.
+        deadline
+            By `time.monotonic`.
+        pause
+            Waits for some seconds.
+
+        Raises
+        ------
+        VedetteError
+            If a process ended, or the deadline passed.
+        """
+        while not node.status():
+            problem = self.failed()
+            if problem is not None:
+                raise VedetteError(problem)
+            if time.monotonic() > deadline:
+                raise VedetteError(f"node {node.name} did not come up\n{node.log_tail()}")
+            pause(0.1)
 
     def stop_sensors(self) -> None:
         """No more reports from here on."""
-        while self._players:
-            self._players.pop().terminate(1.0)
+        self._each(DemoNode.ask_sensors)
+        self._each(DemoNode.end_sensors)
 
-    def stop_node(self) -> None:
-        """Let the node drain, store and end."""
-        node, self._node = self._node, None
-        if node is not None:
-            node.terminate(6.0)
+    def stop_nodes(self) -> None:
+        """Let both nodes drain, store and end, side by side."""
+        self._each(DemoNode.ask_node)
+        self._each(DemoNode.end_node)
 
-    def status(self) -> dict[str, Any]:
-        """The node's own status, empty while it cannot be had."""
-        try:
-            with urllib.request.urlopen(f"{self.url}/api/status", timeout=1.0) as answer:  # noqa: S310 - our own page on loopback
-                status: dict[str, Any] = json.load(answer)["status"]
-                return status
-        except (urllib.error.URLError, OSError, ValueError, KeyError):
-            return {}
-
-    def counts(self) -> dict[str, int]:
-        """Rows by table, read back from the database."""
-        return History(self.database.dsn, self.name).counts()
-
-    def confirmed(self) -> int:
-        """Distinct tracks whose updates were read back from the database."""
-        updates = History(self.database.dsn, self.name).updates()
-        return len(set(updates.track_id.tolist()))
-
-    def _site(self, scenario: Scenario) -> dict[str, Any]:
-        region = scenario.region
-        return {
-            "node": {"name": self.name, "mode": "exercise", "data_dir": str(self._folder / "data")},
-            "region": {
-                "lat": math.degrees(region.latitude),
-                "lon": math.degrees(region.longitude),
-                "radius_km": region.radius_m / 1000.0,
-            },
-            "broker": {
-                "host": self.broker.host,
-                "port": self.broker.port,
-                "protocol": self.broker.protocol,
-            },
-            "database": {"dsn": self.database.dsn},
-            "limits": {"journal_budget_mb": 1024},
-            "serve": {"host": LOOPBACK, "port": self.port},
-            "sensor": [dict(table) for table in site_tables(scenario)],
-        }
+    def _each(self, do: Callable[[DemoNode], None]) -> None:
+        """Do the same to every node, whatever becomes of the others."""
+        with ExitStack() as stack:
+            for node in self.nodes.values():
+                stack.callback(do, node)
 
 
-def page_port() -> int:
-    """8080, or a free port if somebody else has it."""
+def page_ports() -> tuple[int, int]:
+    """8080 and 8081, or free ports where somebody else has them."""
+    ports: list[int] = []
+    for wanted in PAGE_PORTS:
+        port = wanted if _is_free(wanted) else free_port()
+        while port in ports:
+            port = free_port()
+        ports.append(port)
+    return ports[0], ports[1]
+
+
+def _is_free(port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((LOOPBACK, PAGE_PORT))
+            probe.bind((LOOPBACK, port))
         except OSError:
-            return free_port()
-    return PAGE_PORT
+            return False
+    return True
+
+
+UNDER_WAY_S = 10.0
+"""What is missing for less is under way, s: it is asked for every 0.5 s, and sent after 2 s."""
+
+
+class Missing:
+    """Updates that partners gave and that have not come, by node: those under way do not count."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, tuple[float, float, int]] = {}
+
+    def look(self, statuses: Mapping[str, dict[str, Any]], now_s: float) -> None:
+        """Take in what nodes say at a time, s."""
+        for name, said in statuses.items():
+            gaps = agreement(said, "in").get("gaps")
+            if not gaps:
+                self._found.pop(name, None)
+                continue
+            since, _, _ = self._found.get(name, (now_s, now_s, 0))
+            self._found[name] = since, now_s, gaps
+
+    def counts(self) -> dict[str, int]:
+        """Updates missing at the last look, where some were at every look of `UNDER_WAY_S`."""
+        return {
+            name: gaps
+            for name, (since, seen, gaps) in self._found.items()
+            if seen - since >= UNDER_WAY_S
+        }
 
 
 def summary(
-    nodes: Mapping[str, DemoNode], statuses: Mapping[str, dict[str, Any]]
+    nodes: Mapping[str, DemoNode],
+    statuses: Mapping[str, dict[str, Any]],
+    missing: Mapping[str, int],
 ) -> dict[str, Any]:
     """What the demo did, of each node, read back from its database.
 
@@ -185,24 +199,31 @@ def summary(
         By name; their databases still run.
     statuses
         The last status of each.
+    missing
+        Updates that are missing for good, by node; none where there is no number.
 
     Raises
     ------
     VedetteError
         If a database cannot be read.
     """
+    now_ns = time.time_ns()
     rows = {}
     for name, node in nodes.items():
         counts = node.counts()
-        core = statuses.get(name, {}).get("core", {})
-        latency = core.get("latency_ms") or {}
+        said = statuses.get(name, {})
+        latency = (said.get("core") or {}).get("latency_ms") or {}
+        given, taken = agreement(said, "out"), agreement(said, "in")
         rows[name] = {
             "reports": counts.get("reports", 0),
             "quarantined": counts.get("quarantine", 0),
-            "tracks_confirmed": node.confirmed(),
-            "rows_stored": sum(
-                counts.get(table, 0) for table in ("reports", "detections", "tracks", "quarantine")
-            ),
+            "tracks_confirmed": node.confirmed(now_ns),
+            "foreign_tracks_stored": node.foreign(),
+            "rows_stored": sum(counts.get(table, 0) for table in STORED),
+            "updates_given": given.get("sent"),
+            "updates_acknowledged": given.get("acked"),
+            "updates_taken": taken.get("received"),
+            "updates_missing": missing.get(name, 0),
             "p50_latency_ms": latency.get("p50"),
             "p99_latency_ms": latency.get("p99"),
         }
@@ -214,28 +235,27 @@ def summary(
     }
 
 
-def proven(result: Mapping[str, Any]) -> bool:
-    """Whether every node formed tracks, stored them, and gave them back."""
-    return all(
-        row["tracks_confirmed"] > 0 and row["rows_stored"] > 0 and row["reports"] > 0
-        for row in result["nodes"].values()
-    )
+STORED = ("reports", "detections", "tracks", "foreign_updates", "quarantine")
+"""Tables that hold what came in and what came of it, once."""
+
+PROOF = {
+    "reports": "no reports",
+    "tracks_confirmed": "no tracks of its own",
+    "foreign_tracks_stored": "no tracks of its partner",
+}
+"""What must have been read back from every node's database, and how the lack of it is told."""
 
 
-def wait_until_up(
-    node: DemoNode, deadline: float, now: Callable[[], float], pause: Callable[[float], object]
-) -> None:
-    """Wait until the page answers.
-
-    Raises
-    ------
-    VedetteError
-        If a process of the node ended, or the deadline passed.
-    """
-    while not node.status():
-        problem = node.failed()
-        if problem is not None:
-            raise VedetteError(problem)
-        if now() > deadline:
-            raise VedetteError(f"node {node.name} did not come up: {node.logs}")
-        pause(0.1)
+def lacking(result: Mapping[str, Any]) -> list[str]:
+    """What a summary lacks to prove that all went well, a line for each node and thing."""
+    gone = [
+        f"node {name}: {row['updates_missing']} updates that its partner gave are missing"
+        for name, row in result["nodes"].items()
+        if row["updates_missing"]
+    ]
+    return gone + [
+        f"node {name}: {lack} were read back from its database"
+        for name, row in result["nodes"].items()
+        for key, lack in PROOF.items()
+        if row[key] <= 0
+    ]

@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-import numpy as np
-
 from config import EngineConfig
 from fusion import Tracker
 from ingest.pipeline import Ingest, Limits
@@ -22,7 +20,7 @@ from model.sensors import Sensor, Sensors
 from model.tracks import TrackUpdates
 from sharing.receive import Receiver
 
-SNAPSHOT_VERSION = 2
+SNAPSHOT_VERSION = 3
 """Layout of what `Engine.snapshot` gives; changed with every change of what is in it."""
 
 
@@ -125,6 +123,8 @@ class Engine:
         for record in records:
             if record.kind in (Kind.MESSAGE, Kind.OVERSIZE):
                 run.append(record)
+                if record.kind == Kind.OVERSIZE and self._receiver is not None:
+                    self._receiver.cut(record.topic)
             elif record.kind == Kind.TICK:
                 flush()
                 if self._tracker is not None:
@@ -251,28 +251,3 @@ def _merged(known: Sequence[Sensor], wanted: Sensors) -> Sensors:
     ids = {sensor.id for sensor in merged}
     merged.extend(sensor for sensor in wanted if sensor.id not in ids)
     return Sensors(merged)
-
-
-def after(batch: OutputBatch, through: int) -> OutputBatch:
-    """The part of a batch that inputs behind `through` gave.
-
-    Parameters
-    ----------
-    batch
-        Outputs of a run of inputs.
-    through
-        Last input whose outputs are already known.
-    """
-    if through < batch.first:
-        return batch
-    keep = np.flatnonzero(batch.detections.offset > through)
-    return OutputBatch(
-        first=through + 1,
-        through=batch.through,
-        sensor_ids=batch.sensor_ids,
-        detections=batch.detections.take_reports(keep),
-        updates=batch.updates.take(batch.updates.known_offset > through),
-        quarantined=tuple(item for item in batch.quarantined if item.offset > through),
-        published_ns=batch.published_ns,
-        foreign=batch.foreign.take(batch.foreign.updates.known_offset > through),
-    )

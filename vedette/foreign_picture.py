@@ -3,7 +3,8 @@
 A partner's link may break in any moment, and then nobody closes its tracks. So a head is shown
 past its stale time (the page then draws it grey, crossed out, with its age) for `FADE_S` and no
 longer, and never longer than `kept_s` after it came in. By this second bound a picture built from
-the last `kept_s` of the output log is the picture of one who has followed it all along.
+the last `kept_s` of the output log is the picture of one who has followed it all along. Of more
+than `MAX_HEADS` those that came in longest ago are dropped: the bound stands, and so does this.
 """
 
 import threading
@@ -23,6 +24,10 @@ FADE_S = 300.0
 """How long a head is still shown after its stale time, s: time enough to see where a mover was
 when its giver fell silent, short enough that nobody steers by it."""
 
+MAX_HEADS = 80_000
+"""Heads that are held, of all partners together: as many as four partners may have held here
+(`sharing.foreign_heads.MAX_TRACKS`); some 60 MB."""
+
 FIRST_SLOTS = 256
 """Rows that a new picture has room for; doubled when they are used up."""
 
@@ -40,9 +45,12 @@ class ForeignPicture:
     ----------
     kept_s
         How long a head is shown at most after it came in, s.
+    limit
+        Heads that are held at most.
     """
 
-    def __init__(self, kept_s: float) -> None:
+    def __init__(self, kept_s: float, limit: int = MAX_HEADS) -> None:
+        self._limit = limit
         self._kept_ns = round(kept_s * NS_PER_S)
         self._lock = threading.Lock()
         self._nodes: dict[str, int] = {}
@@ -95,6 +103,7 @@ class ForeignPicture:
         self._foreign["agreement"][slots] = agreement[places]
         self._foreign["path"][slots] = nodes[part.path[chosen]]
         self._ends[slots] = self._end(part.take(chosen))
+        self._bound()
 
     def _end(self, rows: ForeignUpdates) -> Int64s:
         """(U,) int64 UTC ns until which heads are shown; no stale time: as if stale when valid."""
@@ -136,16 +145,28 @@ class ForeignPicture:
             self._ends[slot] = FREE
             self._free.append(slot)
 
+    def _bound(self) -> None:
+        """Drop what came in longest ago, as far as there is too much."""
+        over = len(self._slots) - self._limit
+        if over <= 0:
+            return
+        used = np.flatnonzero(self._ends != FREE)
+        came = (self._updates["n"][used], self._updates["known_offset"][used])
+        self._let_go(used[np.lexsort(came)[:over]])
+
+    def _let_go(self, slots: Int64s) -> None:
+        givers = self._foreign["giver"][slots].tolist()
+        tracks = self._updates["track_id"][slots].tolist()
+        for key in zip(givers, tracks, strict=True):
+            self._drop(key)
+
     def forget(self, now_ns: int) -> None:
         """Let go of the heads that are not shown any more."""
         over = np.flatnonzero((self._ends < now_ns) & (self._ends != FREE))
         if not len(over):
             return
         with self._lock:
-            givers = self._foreign["giver"][over].tolist()
-            tracks = self._updates["track_id"][over].tolist()
-            for key in zip(givers, tracks, strict=True):
-                self._drop(key)
+            self._let_go(over)
 
     def heads(self, now_ns: int) -> ForeignUpdates:
         """What is shown at a time, one row a track in any order; a copy."""

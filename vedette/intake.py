@@ -10,13 +10,13 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
 from config import Site
-from journal.commit import GroupCommitter
+from journal.commit import ROW_BYTES, GroupCommitter
 from journal.log import SegmentedLog
 from link.ackmark import AckMark
 from link.acks import Acks
@@ -38,11 +38,22 @@ TICK_S = 0.2
 HEAD_BYTES = 64
 """First bytes of an oversize message that are kept."""
 
+CUT_FROM = 512
+"""A partner's message from which on cutting makes it shorter, bytes; a cut one takes about 250."""
+
 BACKLOG = 65_536
 """Records waiting in memory at most; what is over is read from the journal again."""
 
-PARTNER_BYTES = 8 << 20
-"""A partner's message may be so long, whatever sensors may send: 500 rows take 0.3 MB."""
+PARTNER_BYTES = 1 << 20
+"""A partner's message may be so long, bytes, whatever sensors may send: the 500 rows of a batch
+take 0.17 MB, and no batch may have more than `sharing.wire.MAX_ROWS`."""
+
+PARTNER_SPARE_BYTES = 32 << 20
+"""Room in the journal's queue that partners leave to our own broker, bytes: half of it."""
+
+OVER_LIMIT = "over the size limit"
+OVER_BUDGET = "over what a partner may send in a time; it comes again"
+"""Why only the length and the digest of a message are journaled."""
 
 WAIT_S = 0.5
 """How long one try to submit waits for room in the journal's queue, s."""
@@ -86,7 +97,9 @@ def settings_of(site: Site) -> ClientSettings:
     )
 
 
-def row_of(message: Incoming, limit: int, kind: Kind = Kind.MESSAGE) -> tuple[Kind, bytes]:
+def row_of(
+    message: Incoming, limit: int, kind: Kind = Kind.MESSAGE, why: str = OVER_LIMIT
+) -> tuple[Kind, bytes]:
     """Kind and payload under which a message is journaled.
 
     Parameters
@@ -98,10 +111,13 @@ def row_of(message: Incoming, limit: int, kind: Kind = Kind.MESSAGE) -> tuple[Ki
         are, so that nobody can fill the disk with a few messages.
     kind
         Of what is kept whole.
+    why
+        Said of what is not.
     """
     if len(message.payload) <= limit:
         return kind, message.payload
     text = {
+        "why": why,
         "length": len(message.payload),
         "sha256": sha256(message.payload).hexdigest(),
         "head": message.payload[:HEAD_BYTES].hex(),
@@ -217,8 +233,29 @@ class Intake:
             self._waiting_records -= len(batch)
             return batch
 
-    def decide(self, payloads: Sequence[bytes], kind: Kind = Kind.SHED) -> None:
-        """Journal records of our own and wait until they are durable.
+    def configure(self, payload: bytes) -> bool:
+        """Journal a configuration, which comes back by `take`; False: not now, ask again.
+
+        It does not wait: as long as the journal is full the main thread alone can make room.
+        """
+        committer = self._running()
+        return not committer.stalled and committer.submit(Kind.CONFIG, "", payload)
+
+    def decide(self, payloads: Sequence[bytes], meanwhile: Callable[[], bool]) -> bool:
+        """Journal SHED records and wait until they are durable.
+
+        Parameters
+        ----------
+        payloads
+            At least one.
+        meanwhile
+            Called now and then while there is no room: as long as the journal is full its caller
+            alone can make some. False: do not wait any longer.
+
+        Returns
+        -------
+        bool
+            False: not waited for; the records may be durable or not.
 
         Raises
         ------
@@ -227,12 +264,17 @@ class Intake:
         """
         committer = self._running()
         durable = threading.Event()
-        due = Due(durable=durable)
-        for payload in payloads:
-            while not committer.submit(kind, "", payload, token=due, wait_s=WAIT_S):
+        for left, payload in zip(range(len(payloads) - 1, -1, -1), payloads, strict=True):
+            due = Due(durable=None if left else durable)  # the last tells for all before it
+            while not committer.submit(Kind.SHED, "", payload, token=due, wait_s=WAIT_S):
                 self.check()
+                if not meanwhile():
+                    return False
         while not durable.wait(WAIT_S):
             self.check()
+            if not meanwhile():
+                return False
+        return True
 
     def check(self) -> None:
         """Raise what ended one of the threads.
@@ -293,16 +335,36 @@ class Intake:
                 self._submit(kind, message, payload, Due(carried), message.token.mid)
 
     def _on_partner(self, link: PartnerLink, received: Received) -> None:
-        """On the thread of a partner's link."""
-        limit = max(self._site.limits.max_payload_bytes, PARTNER_BYTES)
-        with self._order:
-            for message, carried in received.carry(link.loose):
-                kind, payload = row_of(message, limit, Kind.PARTNER)
-                self.oversize += kind == Kind.OVERSIZE
-                self._submit(kind, message, payload, Due(partners=((link, carried.tokens),)))
+        """On the thread of a partner's link; nobody else waits for what it waits for.
+
+        What is over the partner's budget is acknowledged all the same: the receiver sees that its
+        rows are missing, and the giver sends them again.
+        """
+        with link.order:
+            for came, carried in received.carry(link.loose):
+                message = came._replace(topic=link.topic_of(came.topic))
+                size = len(message.payload)
+                limit, why = PARTNER_BYTES, OVER_LIMIT
+                if size <= limit and not link.bucket.take(size + ROW_BYTES, message.received_ns):
+                    limit, why = CUT_FROM, OVER_BUDGET
+                kind, payload = row_of(message, limit, Kind.PARTNER, why)
+                if why == OVER_BUDGET or kind == Kind.OVERSIZE:
+                    link.bucket.owe(len(payload) + ROW_BYTES)
+                    link.cut += kind == Kind.OVERSIZE
+                    self.oversize += kind == Kind.OVERSIZE
+                due = Due(partners=((link, carried.tokens),))
+                self._submit(kind, message, payload, due, spare_bytes=PARTNER_SPARE_BYTES)
+        # Many small ones cannot be cut to anything smaller: then less is read.
+        self._stopping.wait(min(link.bucket.debt_s, WAIT_S))
 
     def _submit(
-        self, kind: Kind, message: Incoming, payload: bytes, due: Due, mid: int = 0
+        self,
+        kind: Kind,
+        message: Incoming,
+        payload: bytes,
+        due: Due,
+        mid: int = 0,
+        spare_bytes: int = 0,
     ) -> None:
         """Hand over to the journal; `mid` is told of messages of our own broker alone."""
         committer = self._running()
@@ -315,6 +377,7 @@ class Intake:
             due,
             message.received_ns,
             wait_s=WAIT_S,
+            spare_bytes=spare_bytes,
         ):
             if self._stopping.is_set() or committer.failed is not None:
                 return
@@ -330,14 +393,24 @@ class Intake:
                 pass  # ticks of a time in which nothing could be journaled tell nothing
             elif self._order.acquire(timeout=TICK_S):
                 try:
-                    loose = tuple((link, tuple(link.loose)) for link in self.partners.links)
-                    due = Due(Carried(tuple(self._loose)), loose)
-                    if committer.submit(Kind.TICK, "", b"", token=due):
-                        for tokens in (self._loose, *(link.loose for link in self.partners.links)):
-                            tokens.clear()
+                    self._submit_tick(committer)
                 finally:
                     self._order.release()
             self._stopping.wait(max(0.0, next_s - time.monotonic()))
+
+    def _submit_tick(self, committer: GroupCommitter) -> None:
+        """Journal a tick, with all acks that no message carries; a link that is busy waits."""
+        # A partner's thread may stand there until there is room: nobody stands behind it.
+        links = [link for link in self.partners.links if link.order.acquire(blocking=False)]
+        try:
+            loose = tuple((link, tuple(link.loose)) for link in links)
+            due = Due(Carried(tuple(self._loose)), loose)
+            if committer.submit(Kind.TICK, "", b"", token=due):
+                for tokens in (self._loose, *(link.loose for link in links)):
+                    tokens.clear()
+        finally:
+            for link in links:
+                link.order.release()
 
     # -- the journal's thread
 

@@ -12,6 +12,7 @@ import json
 import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -81,11 +82,19 @@ class OutputLog:
         The log itself.
     stopping
         When set, a full disk is not waited for any longer.
+    make_room
+        Called before each further try on a full disk.
     """
 
-    def __init__(self, log: SegmentedLog, stopping: threading.Event) -> None:
+    def __init__(
+        self,
+        log: SegmentedLog,
+        stopping: threading.Event,
+        make_room: Callable[[], None] = lambda: None,
+    ) -> None:
         self._log = log
         self._stopping = stopping
+        self._make_room = make_room
         with LogReader(log.directory) as reader:
             record = last_output(reader, log.end)
         self.through = -1 if record is None else unpack_output(record.payload).through
@@ -161,6 +170,7 @@ class OutputLog:
                 self._stall(str(error))
                 if self._stopping.wait(RETRY_S):
                     return None
+                self._make_room()
             else:
                 self.stalled = ""
                 self.through = batch.through

@@ -5,6 +5,7 @@ numbers and takes each once, so no note of the acks outlives the process here.
 """
 
 import logging
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -15,16 +16,70 @@ from link.messages import Received, Token
 from link.settings import ClientSettings
 from model.detections import Mode
 from model.errors import ConfigError
+from model.time import NS_PER_S
 from sharing.agreement_file import AgreementFile
 from sharing.answers import encode_back
 from sharing.receive import Receiver
 from sharing.release import Parties
-from sharing.wire import Shared
+from sharing.wire import Shared, parse_topic
 
 log = logging.getLogger("vedette.core")
 
 LANES = ("live", "backfill")
 """What is subscribed of each agreement; ``live.json`` is for people."""
+
+FOREIGN_TOPIC = 200
+"""Letters that are kept of a topic that a partner has no business with."""
+
+BUDGET_BYTES_S = 2_000_000
+"""What a partner may add to our journal, bytes a second for ever: 6,000 rows of 330 bytes, some ten
+times what a busy border gives. At that rate 1 GB of journal takes over eight minutes to fill."""
+
+BURST_BYTES = 16_000_000
+"""What it may add at once, bytes, after a silence: more than the 20,000 rows of one refill."""
+
+
+class Bucket:
+    """A token bucket: how much a partner may add to our journal by now.
+
+    It reads no clock: time is the arrival of messages. A clock that was set back gives nothing.
+
+    Parameters
+    ----------
+    rate
+        Bytes a second.
+    burst
+        Bytes in the full bucket; it begins full.
+    """
+
+    def __init__(self, rate: float = BUDGET_BYTES_S, burst: float = BURST_BYTES) -> None:
+        self._rate, self._burst = rate, burst
+        self._level = burst
+        self._last_ns: int | None = None
+
+    def take(self, size: int, received_ns: int) -> bool:
+        """Take `size` bytes out for what came at a time; False: there are not as many."""
+        self._fill(received_ns)
+        if size > self._level:
+            return False
+        self._level -= size
+        return True
+
+    def owe(self, size: int) -> None:
+        """Take out what must be written in any case; the bucket may owe it."""
+        self._level -= size
+
+    @property
+    def debt_s(self) -> float:
+        """Seconds until nothing is owed any more."""
+        return max(0.0, -self._level / self._rate)
+
+    def _fill(self, received_ns: int) -> None:
+        if self._last_ns is not None:
+            passed = max(0, received_ns - self._last_ns) / NS_PER_S
+            self._level = min(self._burst, self._level + passed * self._rate)
+        self._last_ns = received_ns
+
 
 Take = Callable[["PartnerLink", Received], None]
 """Takes a batch on the link's thread; sends the acks once all of it is durable."""
@@ -76,14 +131,34 @@ class PartnerLink:
     ----------
     loose : list of Token
         Acks that no message carries; they go with whatever is journaled next.
+    order : threading.Lock
+        Held while what comes here is handed to the journal, and around `loose`.
+    bucket : Bucket
+        What the partner may add to the journal; only the link's own thread looks at it.
+    cut : int
+        Messages of which the journal got length and digest alone.
     """
 
     def __init__(self, site: Site, giver: str, settings: ClientSettings, take: Take) -> None:
         self.giver = giver
         self.loose: list[Token] = []
+        self.order = threading.Lock()
+        self.bucket = Bucket()
+        self.cut = 0
         self.subscriber = Subscriber(
             settings, filters_of(site, giver), lambda received: take(self, received)
         )
+
+    def topic_of(self, topic: str) -> str:
+        """The topic under which a message of this link is journaled.
+
+        A partner's broker may send what nobody subscribed to. Only its own node speaks there: with
+        another's topic (another partner's, a sensor's of ours) it comes under one that nobody has.
+        """
+        said = parse_topic(topic)
+        if said is not None and said.giver == self.giver:
+            return topic
+        return f"{self.giver}: {topic[:FOREIGN_TOPIC]}"
 
     def answer(self, receiver: Receiver) -> None:
         """Tell the giver what has arrived, best effort."""
@@ -144,11 +219,13 @@ class Partners:
                 connected, reason = link.status.connected, link.status.reason
                 if connected and link.counts.refused_filters:
                     reason = f"{link.settings.name}: refuses our subscriptions"
-            why = self.agreements.problems.get(table.id, "") or reason
+            counter = counters.get(table.id)
+            ended = "" if counter is None else counter["not_in_force"]
+            why = self.agreements.problems.get(table.id, "") or ended or reason
             row: dict[str, Any] = {"node": table.id, "connected": connected, "reason": reason}
             row["in"] = []
             if table.receive_agreement is not None:
-                row["in"].append(_taken(counters.get(table.id), why))
+                row["in"].append(_taken(counter, why))
             rows.append(row)
         return rows
 

@@ -37,7 +37,7 @@ from sharing.lane import Lane
 from sharing.ledger import Ledger
 from sharing.post import Post
 from sharing.release import Parties
-from vedette.engine import after
+from vedette.after import after
 from vedette.entry import run_process
 from vedette.tail import first_after
 

@@ -17,7 +17,7 @@ from model.errors import JournalError, StorageError
 from model.ports import OutputBatch
 from model.records import Kind
 from storage.writer import Writer
-from vedette.engine import after
+from vedette.after import after
 from vedette.retention import StoredMarks
 from vedette.tail import first_after
 

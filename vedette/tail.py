@@ -109,8 +109,6 @@ class Tail:
         return len(records)
 
     def _take(self, outputs: Sequence[OutputBatch]) -> None:
-        self._heads.take([batch.updates for batch in outputs])
-        self._foreign.take([batch.foreign for batch in outputs])
         for batch in outputs:
             self.contributions.take(batch.updates)
             if len(batch.sensor_ids) > len(self.sensor_ids):
@@ -121,6 +119,9 @@ class Tail:
                 newest = int(found.received[found.sensor == index].max())
                 name = batch.sensor_ids[index]
                 self.received[name] = max(newest, self.received.get(name, 0))
+        # Last, so that whoever sees a track can also see what else came with it.
+        self._heads.take([batch.updates for batch in outputs])
+        self._foreign.take([batch.foreign for batch in outputs])
 
 
 def first_since(reader: LogReader, since_ns: int) -> int:

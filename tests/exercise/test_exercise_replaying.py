@@ -364,6 +364,16 @@ def test_pace(speed, total):
     assert seen == sorted(seen)
 
 
+def test_pace_from_a_given_moment_on():
+    handle = Handle()
+    dues = [Due(7 + t, "t", b"") for t in (S, 2 * S)]
+    # At 50 by the clock it was 7; that is 50 ns ago. So the first is not at once, nor on its own.
+    assert [handle.now for _ in paced(dues, handle.clock(), 1.0, (7, 50))] == [50 + S, 50 + 2 * S]
+    handle.now = 50 + 5 * S
+    late = [handle.now for _ in paced(dues, handle.clock(), 1.0, (7, 50))]
+    assert late == [50 + 5 * S] * 2
+
+
 class Broker:
     """A sender that is away now and then; keeps what it was given, as `Publisher` does."""
 

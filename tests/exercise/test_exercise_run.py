@@ -17,7 +17,7 @@ from exercise.scoring import score
 from exercise.truth import read_truth, surface_ecef
 from model.coverage import pd
 from model.detections import DetectionKind, IdentityKind, Mode
-from model.frames import ecef_from_geodetic, enu_rotation
+from model.frames import ecef_from_geodetic, enu_rotation, geodetic_from_ecef
 from model.ports import Messages
 
 START = 1_772_366_400_000_000_000
@@ -80,6 +80,16 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(border, minutes
     assert again != list(started(border, seed=4).emissions(30))
 
 
+def test_each_node_plays_its_part_of_the_same_exercise(border, minutes):
+    _, whole, _ = minutes
+    whole = [e for e in whole if e.send_ns < START + 30 * S]
+    parts = [list(started(border.of_node(name)).emissions(30)) for name in border.nodes]
+    assert all(parts)
+    assert sorted(e for part in parts for e in part) == sorted(whole)
+    topics = [{e.topic for e in part} for part in parts]
+    assert topics[0] & topics[1] == set()
+
+
 def test_the_start_shifts_everything_exactly(border, minutes):
     exercise, first, _ = minutes
     later = started(border, start=START + 3600 * S)
@@ -101,7 +111,9 @@ def test_sent_in_order_on_the_topics_of_an_exercise(minutes):
     assert names == set(exercise.sensors.ids)
     assert all(e.topic.startswith("vedette-exercise/demo/sensors/") for e in emissions)
     leaves = {e.topic.split("/")[3]: e.topic.split("/")[4] for e in emissions}
-    assert {name for name, leaf in leaves.items() if leaf == "raw"} == {"ais-bay", "uav-station"}
+    assert {name for name, leaf in leaves.items() if leaf == "raw"} == {
+        *("ais-bay", "ais-harbour", "uav-station"),
+    }
 
 
 def test_the_adapters_understand_every_byte(minutes):
@@ -138,7 +150,7 @@ def nearest(exercise, index, detections):
 
 def test_noise_is_what_the_tables_say(minutes):
     exercise, _, decoded = minutes
-    for sensor in ("radar-harbour", "radar-hill", "gsr-east", "gsr-west"):
+    for sensor in ("radar-harbour", "radar-hill", "gsr-east", "gsr-west", "gsr-fields"):
         index = exercise.sensors.index(sensor)
         scaled, good = nearest(exercise, index, decoded[sensor].detections)
         assert good.mean() > 0.6, sensor  # the rest is clutter and merged pairs
@@ -327,29 +339,59 @@ def test_truth_file_reads_back_and_scores_itself(border, tmp_path):
     assert exercise.truth(START - 1) == []
 
 
+def covered(scenario, exercise, states):
+    """Which movers (T, N) some sensor of a scenario can see that tells where they are."""
+    identity = {"ais": "mmsi", "mavlink": "system_id", "cooperative": "icao24"}
+    found = np.zeros(states.there.shape, dtype=bool)
+    for item in scenario.sensors:
+        kind = item.simulation.kind
+        if kind in {"zone", "line", "camera", "acoustic"}:
+            continue
+        model = MODELS[kind](item, exercise.movers, scenario.region, 3, START)
+        visible = model.sight(states).visible
+        if kind in identity:
+            visible &= [bool(getattr(spec, identity[kind])) for spec in scenario.movers]
+        found |= visible
+    return found
+
+
 def test_most_movers_are_covered_all_the_time(border):
     exercise = started(border)
     states = exercise.movers.at(np.arange(0, 1800, 15) * S)
-    identity = {"ais": "mmsi", "mavlink": "system_id", "cooperative": "icao24"}
-    covered = np.zeros(states.there.shape, dtype=bool)
-    for item in border.sensors:
-        kind = item.simulation.kind
-        if kind in {"zone", "line"}:
-            continue
-        model = MODELS[kind](item, exercise.movers, border.region, 3, START)
-        visible = model.sight(states).visible
-        if kind in identity:
-            visible &= [bool(getattr(spec, identity[kind])) for spec in border.movers]
-        covered |= visible
-    assert covered.mean() > 0.9
-    assert covered.mean(axis=1).min() > 0.75  # at every moment
+    north, south = (covered(border.of_node(name), exercise, states) for name in border.nodes)
+    assert (north | south).mean() > 0.9
+    assert (north | south).mean(axis=1).min() > 0.75  # at every moment
+    # Each side sees what the other does not: there is something to share.
+    assert (north & ~south).sum(axis=1).min() >= 5
+    assert (south & ~north).sum(axis=1).min() >= 5
+    assert (north & south).sum(axis=1).min() >= 10
 
 
-def test_a_minute_brings_some_two_thousand_messages(border):
-    stream = itertools.takewhile(
-        lambda emission: emission.send_ns <= START + 60 * S, started(border).emissions()
-    )
-    assert 1500 < sum(1 for _ in stream) < 4000
+def test_movers_cross_the_line_before_the_eyes_of_both(border):
+    exercise = started(border)
+    moments = np.arange(0, 300, 5) * S
+    states = exercise.movers.at(moments)
+    line = np.column_stack([np.radians(border.line), np.full(len(border.line), border.ground_m)])
+    wire = border.region.enu_from_geodetic(line)[:, :2]
+    geodetic = geodetic_from_ecef(states.ecef)
+    places = border.region.enu_from_geodetic(geodetic)[..., :2]
+    across = np.zeros(len(border.movers), dtype=bool)
+    for start, end in itertools.pairwise(wire):
+        weight, _ = crossings(places[:-1], places[1:], start, end)
+        across |= ~np.isnan(weight).all(axis=0)
+    north, south = (covered(border.of_node(name), exercise, states) for name in border.nodes)
+    seen = across & north.any(axis=0) & south.any(axis=0)
+    assert {spec.label for spec, one in zip(border.movers, seen, strict=True) if one} >= {
+        *("sea_vessel", "land_vehicle", "uav"),
+    }
+    assert seen.sum() >= 4
+
+
+def test_a_minute_brings_each_node_a_thousand_messages(border):
+    for node in border.nodes:
+        stream = started(border.of_node(node)).emissions()
+        minute = itertools.takewhile(lambda emission: emission.send_ns <= START + 60 * S, stream)
+        assert 800 < sum(1 for _ in minute) < 1800, node
 
 
 def test_arguments_that_cannot_be(border):

@@ -152,8 +152,10 @@ def test_any_document_gives_a_scenario_or_a_list_of_mistakes(document):
 
 def test_the_packaged_scenario_is_what_it_says():
     scenario = load_scenario(packaged("border"))
-    assert len(scenario.sensors) == 12
-    assert len(scenario.movers) == 40
+    assert len(scenario.sensors) == 14
+    assert len(scenario.movers) == 46
+    assert sorted(scenario.nodes) == ["north", "south"]
+    assert "two nodes, fourteen sensors, 46 movers" in scenario.description
     assert len({item.simulation.kind for item in scenario.sensors}) >= 5
     assert {item.simulation.format for item in scenario.sensors} == {"json", "msgpack", "arrays"}
     assert {spec.label for spec in scenario.movers} == {
@@ -165,3 +167,31 @@ def test_site_tables_are_what_the_site_file_takes():
     scenario = load_scenario(packaged("border"))
     read = SensorsFile.model_validate({"sensor": site_tables(scenario)})
     assert [table.id for table in read.sensor] == [item.sensor.id for item in scenario.sensors]
+
+
+def test_nodes_have_disjoint_sensors_and_the_same_movers():
+    scenario = load_scenario(packaged("border"))
+    north, south = (scenario.of_node(name) for name in scenario.nodes)
+    ids = [{item.sensor.id for item in one.sensors} for one in (north, south, scenario)]
+    assert ids[0] & ids[1] == set()
+    assert ids[0] | ids[1] == ids[2]
+    assert min(len(ids[0]), len(ids[1])) >= 5
+    assert north.movers is south.movers is scenario.movers
+    assert all("node" not in table for table in site_tables(scenario))
+
+
+def test_a_sensor_without_a_node_is_everybodys():
+    more = GOOD.replace("radar-1", "radar-2").split("[[sensor]]")[1]
+    text = f'{GOOD}[[sensor]]\nnode = "east"\n{more}'
+    scenario = read_scenario(tomllib.loads(text), "f.toml")
+    assert scenario.nodes == ("east",)
+    assert [len(scenario.of_node(name).sensors) for name in ("east", "west")] == [2, 1]
+
+
+def test_a_node_without_sensors_is_told_which_nodes_there_are():
+    with pytest.raises(ConfigError, match=r"no sensor of node 'west' \(of south, north\)"):
+        load_scenario(packaged("border")).of_node("west")
+    found = problems_of(GOOD.replace('id = "radar-1"', 'id = "radar-1"\nnode = "a/b"'))
+    assert found == [
+        "f.toml: sensor[0] (radar-1).node: 'a/b' is no name (letters, digits, . _ -, at most 64)"
+    ]

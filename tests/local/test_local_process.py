@@ -84,6 +84,19 @@ def test_terminate_asks_first_and_insists_then(tmp_path):
         assert child.terminate(0.2) == -signal.SIGKILL
 
 
+def test_children_are_asked_side_by_side(tmp_path):
+    log, log2 = tmp_path / "log", tmp_path / "log2"
+    with (
+        Child.python("obedient", "tests.local.obedient", log=log) as obedient,
+        Child.python("stubborn", "tests.local.stubborn", log=log2) as stubborn,
+    ):
+        wait_until(lambda: "ready" in obedient.log_tail() and "ready" in stubborn.log_tail())
+        for child in (obedient, stubborn):
+            child.ask()
+        assert obedient.end(10.0) == 0
+        assert stubborn.end(0.2) == -signal.SIGKILL
+
+
 def test_the_stop_signal_is_the_programs_own():
     with Child.program("sleep", [SLEEP, "600"], stop_signal=signal.SIGINT) as child:
         wait_until(lambda: Path(f"/proc/{child.pid}/comm").read_text() == "sleep\n")

@@ -13,7 +13,7 @@ from journal.log import SegmentedLog
 from link.messages import Incoming, Token
 from model.errors import Reason
 from model.records import Kind
-from tests.node.logs import assert_same, outputs, records, undisturbed
+from tests.node.logs import assert_same, assert_whole, outputs, records, undisturbed
 from tests.node.site import REPORTS, publisher, report, until, write_site
 from vedette import intake as intake_module
 from vedette.core import Core
@@ -124,6 +124,57 @@ def test_a_decoder_without_end_is_shed_and_stays_shed_on_replay(tmp_path, broker
     again.adapters["report"] = Slow()
     run(again, lambda: None)
     assert_same(outputs(site.data_dir / "outputs"), undisturbed(journal))
+
+
+@MOSQUITTO
+@pytest.mark.parametrize("heals", [True, False])
+def test_a_decision_that_waits_for_a_full_journal_holds_nothing_up(tmp_path, broker, heals) -> None:
+    """The main thread alone can make room: it goes on with its timers, and heeds a stop."""
+    site_path = write_site(tmp_path, broker)
+    text = site_path.read_text().replace("[limits]", "[limits]\ndecode_timeout_s = 0.1")
+    site_path.write_text(text)
+    core = Core(load_site(site_path))
+    core.adapters["report"] = Slow()
+    source = publisher(broker)
+    room = core.journal.budget_bytes
+    decoding = threading.Event()
+    stopped: list[float] = []
+
+    def script() -> Any:
+        until(lambda: core.intake is not None and core.intake.subscriber.wait_subscribed(1.0))
+        intake = core.intake
+        assert intake is not None
+        decide = intake.decide
+
+        def told(payloads, meanwhile) -> bool:
+            core.journal.budget_bytes = 1  # the last moment in which there was room
+            decoding.set()
+            return decide(payloads, meanwhile)
+
+        intake.decide = told  # type: ignore[method-assign] # to choose the moment
+        assert source.publish_all([(REPORTS, report(1)), (REPORTS, b'{"slow": 1}')]).stored == 2
+        assert decoding.wait(20.0)
+        until(lambda: intake.journal_status()["stalled"])
+        due = core._status_due, core._snapshot_due
+        until(lambda: core._status_due > due[0] + 1.0 and core._snapshot_due > due[1] + 0.5)
+        if heals:
+            core.journal.budget_bytes = room
+            until(lambda: core.metrics.shed._value.get() == 1)
+        stopped.append(time.monotonic())
+
+    run(core, script)
+    assert time.monotonic() - stopped[0] < 8.0
+    assert source.stop()
+    folder = core.site.data_dir
+    before = outputs(folder / "outputs")
+    assert len([q for b in before for q in b.quarantined]) == int(heals)
+    again = Core(core.site)  # with room again; what was not decided is decided now
+    again.adapters["report"] = Slow()
+    run(again, lambda: until(lambda: again.processed > 0 and again.intake is not None))
+    found = outputs(folder / "outputs")
+    assert [q.reason for b in found for q in b.quarantined] == [Reason.DECODER_TIMEOUT]
+    assert_whole(found)
+    assert_same(found, undisturbed(folder / "journal"))
 
 
 @MOSQUITTO

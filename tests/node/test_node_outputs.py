@@ -16,7 +16,7 @@ from model.ports import OutputBatch
 from model.records import Kind
 from model.tracks import Status, TrackUpdates
 from tests.node.logs import assert_same, assert_whole, outputs
-from vedette.engine import after
+from vedette.after import after
 from vedette.metrics import Latency, Metrics
 from vedette.outputs import OutputLog, last_output
 from vedette.tail import Heads, Tail, first_after, first_since
@@ -209,3 +209,18 @@ def test_metrics_are_prometheus_text() -> None:
     assert "vedette_core_uptime_s 4.0" in text
     assert 'vedette_core_latency_seconds_bucket{le="1.0"} 1.0' in text
     assert Detections.empty().n_reports == 0
+
+
+def test_while_the_log_is_full_room_is_made_by_who_writes_it(tmp_path) -> None:
+    """No other thread may: so an output log that filled up while the database was away heals."""
+    with SegmentedLog(tmp_path / "outputs", durable=False, budget_bytes=1) as log:
+        asked: list[int] = []
+
+        def make_room() -> None:
+            asked.append(1)
+            log.budget_bytes = 10_000_000
+
+        subject = OutputLog(log, threading.Event(), make_room)
+        assert subject.write(batch(0, 9, [1, 2])) is not None
+        assert asked == [1]
+        assert subject.stalled == ""

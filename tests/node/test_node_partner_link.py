@@ -3,19 +3,24 @@
 import json
 import os
 import random
+import threading
 import time
 from typing import Any
 
 import numpy as np
 import pytest
 
+from link.publisher import Publisher
+from link.settings import ClientSettings
 from model.foreign import ForeignUpdates
 from model.records import Kind
 from model.tracks import Status
 from tests.node.logs import assert_same, assert_whole, outputs, records, undisturbed
 from tests.node.site import start, until
-from tests.sharing.partners import USERS, GivingNode, acl
+from tests.sharing.partners import SOUTH, USERS, GivingNode, acl
 from vedette.local.broker import LocalBroker
+from vedette.local.broker_files import Grant
+from vedette.partners import BUDGET_BYTES_S, BURST_BYTES
 
 pytestmark = [pytest.mark.node, pytest.mark.broker]
 
@@ -223,6 +228,70 @@ def test_our_copy_of_an_agreement_may_go_and_come_back_while_we_run(north, south
     refused = {item.reason for batch in found for item in batch.quarantined}
     assert refused == {"not_agreed"}
     assert_same(found, undisturbed(south.journal))
+
+
+@pytest.mark.parametrize(
+    "broker",
+    [
+        {
+            "prefer": "mosquitto",
+            "users": {**USERS, "flood": "f"},
+            "acl": {**acl(), "flood": Grant((f"{SOUTH}/#",), ())},
+        }
+    ],
+    indirect=True,
+)
+def test_rows_cut_in_a_flood_come_again_and_none_is_lost(north, south, broker) -> None:
+    south.agree(north.agree())
+    south.start()
+    north.start()
+    north.fuse(10)
+    until(lambda: south.taken().get("received") == 10, what=south.log_text)
+    garbage = [(f"{SOUTH}/a-1/live", bytes([n]) * 1_000_000) for n in range(40)]
+    settings = ClientSettings(broker.host, broker.port, "flood", "flood", "f", protocol="5")
+    flood = Publisher(settings)
+    flood.start()
+    stop = threading.Event()
+
+    def pour() -> None:
+        while not stop.is_set():
+            flood.publish_all(garbage)
+
+    thread = threading.Thread(target=pour)
+    thread.start()
+
+    def cut() -> list[int]:
+        """Lengths of messages that were cut and are of an honest size."""
+        found = [json.loads(r.payload) for r in records(south.journal) if r.kind == Kind.OVERSIZE]
+        return [one["length"] for one in found if one["length"] < 100_000]
+
+    fused = 1
+    try:
+        while not cut():
+            assert fused < 1_000, south.partner()
+            north.fuse(10)
+            fused += 1
+            time.sleep(0.05)
+    finally:
+        stop.set()
+        thread.join()
+        flood.stop()
+    north.fuse(10)
+    total = 10 * (fused + 1)
+    until(lambda: south.taken()["received"] == total, wait_s=60.0, what=south.partner)
+    until(lambda: north.lane().get("acked_seq") == total, what=north.status)
+    assert north.lane()["head_agrees"] is True
+    assert south.taken()["gaps"] == 0
+    assert south.taken()["refused"]["oversize"] > 0
+    north.stop()
+    south.stop()
+    rows = south.rows()
+    assert sorted(rows.seq.tolist()) == list(range(1, total + 1))
+    assert_same(outputs(south.outputs), undisturbed(south.journal))
+    journaled = records(south.journal)
+    taken = sum(len(r.payload) for r in journaled if r.kind == Kind.PARTNER)
+    seconds = (journaled[-1].received_ns - journaled[0].received_ns) / 1e9
+    assert taken <= BURST_BYTES + BUDGET_BYTES_S * seconds
 
 
 @WITH_USERS

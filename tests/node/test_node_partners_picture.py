@@ -272,3 +272,29 @@ def test_the_picture_begins_anew_with_the_log(tmp_path: Path) -> None:
         assert set(held(tail.foreign(START))) == {("south", 3)}
         assert not len(tail.tracks)  # never an own track
         again.close()
+
+
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=80), st.integers(1, 8))
+def test_of_too_many_the_ones_that_came_in_longest_ago_are_dropped(tracks, limit) -> None:
+    picture = ForeignPicture(LOOKBACK_S, limit)
+    expected: dict[int, None] = {}
+    for number, track in enumerate(tracks):
+        part = table([Row(track=track, received=number)], number)
+        part.updates.known_offset[:] = number
+        picture.take([part])
+        expected.pop(track, None)
+        expected[track] = None
+        expected = dict.fromkeys(list(expected)[-limit:])
+        assert len(picture) <= limit
+        shown = picture.heads(START + number * NS_PER_S).updates.track_id
+        assert set(shown.tolist()) == set(expected)
+
+
+def test_a_picture_is_bounded_whatever_partners_give() -> None:
+    picture = ForeignPicture(LOOKBACK_S, 500)
+    for first in range(0, 3_000, 1_000):
+        part = table([Row(track=track) for track in range(first, first + 1_000)], first)
+        part.updates.known_offset[:] = first
+        part.updates.n[:] = range(1_000)
+        picture.take([part])
+    assert sorted(picture.heads(START).updates.track_id.tolist()) == list(range(2_500, 3_000))

@@ -6,12 +6,16 @@ import time
 import pytest
 
 from config import load_site
+from journal.codec import pack_output
 from journal.log import SegmentedLog
 from journal.snapshot import SnapshotStore
-from model.errors import Reason
+from model.detections import Detections
+from model.errors import ConfigError, Reason
+from model.ports import OutputBatch
 from model.records import Kind
+from model.tracks import TrackUpdates
 from tests.node.logs import assert_same, assert_whole, outputs, records, undisturbed
-from tests.node.site import REPORTS, publisher, report, until, write_site
+from tests.node.site import REPORTS, publisher, report, start, until, write_site
 from tests.node.test_node_intake import Slow, run
 from vedette.core import Core
 from vedette.retention import StoredMarks, let_go
@@ -102,3 +106,45 @@ def test_nothing_is_let_go_that_storage_or_a_snapshot_needs(tmp_path) -> None:
         snapshots.save(192, {})
         let_go(journal, log, snapshots, marks, 1000)
         assert 70 < journal.start <= 150
+
+
+def test_outputs_of_another_version_end_the_node_with_one_clear_line(tmp_path) -> None:
+    path = write_site(tmp_path)
+    folder = load_site(path).data_dir / "outputs"
+    with SegmentedLog(folder, durable=False) as log:
+        log.append([(Kind.OUTPUT, time.time_ns(), "", b"\x41 of the version before", 0)])
+    child = start("vedette.core", path, tmp_path / "core.log")
+    until(lambda: child.poll() is not None)
+    assert child.poll() == 2  # so the supervisor does not start it again and again
+    lines = (tmp_path / "core.log").read_text().splitlines()
+    (line,) = [line for line in lines if "another version" in line]
+    assert "data_dir" in line
+    assert str(folder) in line
+    assert "0x41" in line
+    assert "Traceback" not in "".join(lines)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_snapshot_of_another_version_is_done_without_or_named(tmp_path, caplog, whole) -> None:
+    site = load_site(write_site(tmp_path))
+    with SegmentedLog(site.data_dir / "journal", segment_bytes=4096) as journal:
+        now = time.time_ns()
+        rows = [(Kind.CONFIG, now, "", site.engine_payload(), 0)]
+        rows += [(Kind.MESSAGE, now + n, REPORTS, report(n), 0) for n in range(40)]
+        for row in rows:
+            journal.append([row])
+        journal.sync()
+        if not whole:
+            assert journal.release(30) > 0
+    SnapshotStore(site.data_dir / "snapshots").save(35, {"version": 1})
+    nothing = OutputBatch(0, 36, (), Detections.empty(), TrackUpdates.empty())
+    with SegmentedLog(site.data_dir / "outputs", durable=False) as log:
+        log.append([(Kind.OUTPUT, time.time_ns(), "", pack_output(nothing), 0)])
+    core = Core(site)
+    if whole:
+        run(core, lambda: until(lambda: core.intake is not None))
+        assert "the whole journal is run again" in caplog.text
+        assert core.processed >= 41
+    else:
+        with pytest.raises(ConfigError, match=r"data_dir.*snapshots.*another version"):
+            core.run()

@@ -154,7 +154,7 @@ def test_a_publisher_killed_at_any_time_gives_each_row_once(broker, tmp_path) ->
             assert north.child is not None
             north.child.kill()
         pid = north.start().pid
-        until(lambda: north.status()["pid"] == pid and north.through == north.lane()["through"])
+        until(lambda: north.status().get("pid") == pid and north.through == north.lane()["through"])
         last = north.lane()["last_seq"]
         until(lambda: south.complete(last), what=north.status)
         north.stop()

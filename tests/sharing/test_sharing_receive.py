@@ -378,9 +378,107 @@ def test_memory_for_tracks_is_bounded_and_closed_ones_go_first() -> None:
     heads.take(rows, 1)
     more = given_rows(updates(4))
     more.track_id[:] += 100
-    heads.take(more, 20)
-    assert [track for track, *_ in heads.snapshot()] == [4, 5, 7, 8, 9, 10, 101, 102, 103, 104]
+    crowded = heads.crowded(more, 20)
+    assert crowded.tolist() == [False, False, True, True]
+    heads.take(more.take(~crowded), 20)
+    assert [track for track, *_ in heads.snapshot()] == [1, 2, 4, 5, 7, 8, 9, 10, 101, 102]
     assert foreign_heads.MAX_TRACKS >= 10_000
+
+
+def test_no_held_track_is_forgotten_and_further_ones_are_refused() -> None:
+    one, giver = receiver(), Giver()
+    one._streams["north", "a-1"].heads = ForeignHeads(limit=3)
+    assert len(take(one, giver.message(given_rows(updates(3)))).rows) == 3
+    rows = given_rows(updates(5, revision=2))
+    received = take(one, giver.message(rows))
+    assert received.rows.updates.track_id.tolist() == [1, 2, 3]
+    assert [(item.item, item.reason) for item in received.refused] == [
+        (3, Reason.OUT_OF_RANGE),
+        (4, Reason.OUT_OF_RANGE),
+    ]
+    assert "3 tracks are held" in received.refused[0].detail
+    counter = one.counters()["north"]
+    assert (counter["held"], counter["reasons"]) == (3, {"out_of_range": 2})
+    assert one.ack("north")["contiguous"] == giver.last
+    # One that ends makes room, within the same message too.
+    rows = given_rows(updates(5, revision=3))
+    rows.status[1] = Status.DELETED
+    assert take(one, giver.message(rows)).rows.updates.track_id.tolist() == [1, 2, 3, 4]
+    assert one.counters()["north"]["held"] == 3
+    closed = one.expire(UNTIL_NS, 30)
+    assert sorted(closed.updates.track_id.tolist()) == [1, 3, 4]
+    assert one.counters()["north"]["held"] == 0
+
+
+# -- an agreement that was changed
+
+
+def test_what_a_narrower_agreement_does_not_cover_is_closed_by_us() -> None:
+    one, giver = receiver(), Giver()
+    take(one, giver.message(given_rows(updates(4, classes=of_class("sea_vessel")))))
+    uavs = given_rows(updates(2, classes=of_class("uav")))
+    uavs.track_id[:] += 100
+    take(one, giver.message(uavs))
+    assert not len(one.expire(NOW_NS, 10))
+    one.reconfigure({"north": agreement(classes='["uav"]')})
+    again = receiver(agreement(classes='["uav"]'))
+    again.restore(unpack(pack(one.snapshot())))  # a restart between the two changes nothing
+    for subject in (one, again):
+        closed = subject.expire(NOW_NS, 11).check()
+        assert closed.updates.track_id.tolist() == [1, 2, 3, 4]
+        assert closed.seq.tolist() == [0] * 4
+        assert (closed.updates.status == Status.DELETED).all()
+        assert (closed.updates.reason == UpdateReason.WITHDRAWN).all()
+        assert closed.head.all()
+        assert subject.counters()["north"]["held"] == 2
+        assert not len(subject.expire(NOW_NS + SECOND, 12))
+
+
+def test_a_smaller_area_closes_what_lies_outside_of_it() -> None:
+    one, giver = receiver(), Giver()
+    rows = given_rows(updates(2))
+    rows.state[1, :2] = np.radians((59.8, 28.5))
+    take(one, giver.message(rows))
+    small = "[[59.0, 27.0], [59.0, 29.0], [59.5, 29.0], [59.5, 27.0]]"
+    one.reconfigure({"north": agreement(area=small)})
+    assert one.expire(NOW_NS, 11).updates.track_id.tolist() == [2]
+
+
+def test_the_end_of_a_held_track_is_heard_whatever_is_agreed() -> None:
+    one, giver = receiver(), Giver()
+    take(one, giver.message(given_rows(updates(2))))
+    gone = given_rows(updates(3, revision=2, status=Status.DELETED, reason=UpdateReason.LOST))
+    gone.state[:, :2] = np.radians(OUTSIDE)
+    received = take(one, giver.message(gone))
+    found = received.rows.check()
+    assert found.updates.track_id.tolist() == [1, 2]
+    assert (found.updates.status == Status.DELETED).all()
+    assert (found.updates.reason == UpdateReason.WITHDRAWN).all()
+    assert degrees(found.updates) == INSIDE  # as known last, not where it may not be told
+    assert found.head.all()
+    (item,) = received.refused  # of the third nothing is known
+    assert (item.item, item.reason) == (2, Reason.NOT_AGREED)
+    assert one.counters()["north"]["held"] == 0
+
+
+def test_a_track_that_comes_and_ends_in_one_message_is_closed() -> None:
+    one, giver = receiver(), Giver()
+    rows = given_rows(at(INSIDE, OUTSIDE))
+    rows.status[1] = Status.DELETED
+    found = take(one, giver.message(rows)).rows
+    assert found.updates.status.tolist() == [Status.CONFIRMED, Status.DELETED]
+    assert degrees(found.updates, 1) == INSIDE
+
+
+def test_an_agreement_that_is_not_in_force_says_so_by_the_time_of_inputs() -> None:
+    one = receiver()
+    assert one.counters()["north"]["not_in_force"] == ""
+    one.expire(FROM_NS - SECOND, 1)
+    assert one.counters()["north"]["not_in_force"].startswith("the agreement begins at 2026-03-01")
+    one.expire(FROM_NS, 2)
+    assert one.counters()["north"]["not_in_force"] == ""
+    one.expire(UNTIL_NS, 3)
+    assert one.counters()["north"]["not_in_force"].startswith("the agreement ended at 2026-12-31")
 
 
 def test_tables_of_several_partners_are_put_together() -> None:

@@ -21,7 +21,7 @@ from storage.history import History
 from storage.retention import Policy, expire
 from storage.writer import Writer
 from tests.storage import batches as b
-from vedette.engine import after
+from vedette.after import after
 
 pytestmark = pytest.mark.database
 

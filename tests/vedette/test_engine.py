@@ -21,8 +21,9 @@ from model.errors import Quarantined, SnapshotError
 from model.ports import OutputBatch
 from model.records import Kind, Record
 from model.tracks import Status, TrackUpdates
+from vedette.after import after
 from vedette.commands.track import _head
-from vedette.engine import Engine, after
+from vedette.engine import Engine
 
 START_S = 1_772_366_400.0
 LAT, LON = 59.4, 24.0

@@ -29,7 +29,8 @@ from tests.sharing.samples import (
     text,
     updates,
 )
-from vedette.engine import Engine, after
+from vedette.after import after
+from vedette.engine import Engine
 
 LIVE = "vedette/north/shared/south/a-1/live"
 ALONE = engine_payload(
@@ -179,3 +180,31 @@ def test_the_end_of_an_agreement_closes_its_tracks_by_the_tick() -> None:
 def test_a_partner_is_not_heard_before_any_configuration() -> None:
     with pytest.raises(VedetteError, match="before any configuration"):
         engine().process([Record(0, Kind.PARTNER, NOW_NS, LIVE, b"")])
+
+
+def test_an_agreement_that_follows_another_keeps_the_tracks_that_it_has_given() -> None:
+    following = with_agreements(ALONE, {"north": text().replace("a-1", "a-2")})
+    inputs = [
+        (Kind.CONFIG, "", AGREED),
+        (Kind.PARTNER, LIVE, Giver().message(given_rows(1, 2))),
+        (Kind.CONFIG, "", following),
+        (Kind.PARTNER, LIVE.replace("a-1", "a-2"), Giver(name="a-2").message(given_rows(2, 1))),
+        (Kind.TICK, "", b""),
+    ]
+    rows = (
+        engine()
+        .process(
+            [
+                Record(offset, kind, NOW_NS, topic, payload)
+                for offset, (kind, topic, payload) in enumerate(inputs)
+            ]
+        )
+        .foreign
+    )
+    kept = rows.updates.track_id[rows.updates.known_offset == 3].tolist()
+    closed = rows.updates.known_offset == 4
+    heads = dict(
+        zip(rows.updates.track_id[closed].tolist(), rows.head[closed].tolist(), strict=True)
+    )
+    assert len(heads) == 2
+    assert [track for track, head in heads.items() if not head] == kept

@@ -216,6 +216,16 @@ class Child:
         self._process.kill()
         return self.wait()
 
+    def ask(self) -> None:
+        """Ask it to end in good order; does not wait. To be followed by `end`."""
+        self.send(self._stop_signal)
+
+    def end(self, timeout_s: float = TERMINATE_S) -> int:
+        """Wait for the end of a child that was asked, insist with SIGKILL; the exit status."""
+        with contextlib.suppress(TimeoutError):
+            return self.wait(timeout_s)
+        return self.kill()
+
     def terminate(
         self, timeout_s: float = TERMINATE_S, *, signals: Sequence[signal.Signals] = ()
     ) -> int:

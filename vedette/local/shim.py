@@ -88,6 +88,8 @@ def main(arguments: list[str]) -> int:
                 watch(options.pipe, program, options.signal)
                 os._exit(0)
             os.close(options.pipe)
+        # A shell's job in the background ignores it, and hands that down.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.execv(options.program[0], options.program)  # noqa: S606 - becoming it is the purpose
     except OSError as error:
         sys.stderr.write(f"cannot start {options.program[0]}: {error}\n")
