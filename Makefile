@@ -29,6 +29,8 @@ $(STAMP): pyproject.toml uv.lock
 		|| { echo "uv could not install from the lock; pip does it from pyproject.toml ..."; \
 		     $(BIN)/python -m pip install -q --upgrade 'pip>=25.1' \
 		     && $(BIN)/python -m pip install -q -e . --group dev; }
+	@echo "Compiling the kernels of fusion (half a minute the first time) ..."
+	@$(BIN)/python -m fusion.warm
 	@touch $@
 
 demo test bench: | $(CONSOLE)

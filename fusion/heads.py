@@ -12,9 +12,9 @@ import numpy as np
 from fusion import kalman
 from fusion.classes import class_probability
 from fusion.existence import probability
+from fusion.motion import unpacked
 from fusion.settings import NANO, Settings
 from fusion.silence import lost_after
-from fusion.motion import unpacked
 from fusion.table import TrackTable, moments
 from model.arrays import Array, Floats, Int64s
 from model.detections import IdentityKind

@@ -16,7 +16,6 @@ from model.detections import IdentityKind
 from model.sensors import Sensor
 from model.tracks import Status, UpdateReason
 
-
 LEAST_UNCLAIMED = 0.05
 """A detection that tracks claim to a greater part starts none of its own."""
 

@@ -12,7 +12,8 @@ Navigation", Wiley 2001, sections 5.2 and 6.2.2, doi:10.1002/0471221279.
 
 import numpy as np
 
-from model.arrays import Array, Floats
+from model.arrays import Floats
+
 
 def predict_height(h: Floats, Ph: Floats, dt: Floats, density: float) -> tuple[Floats, Floats]:
     """Predict vertical states (T, 2) and packed covariances (T, 3); NaN stays NaN."""

@@ -147,9 +147,7 @@ def predict_rows(
     """Predict some rows of a table by `dt` (n,) s; fills the last five, n rows each."""
     for n in range(len(rows)):
         row = rows[n]
-        mix_and_predict(
-            x[row], P[row], mu[row], dt[n], density, sojourn_s, xp[n], Pp[n], mup[n]
-        )
+        mix_and_predict(x[row], P[row], mu[row], dt[n], density, sojourn_s, xp[n], Pp[n], mup[n])
         combine(xp[n], Pp[n], mup[n], mean[n], spread[n])
 
 
@@ -222,4 +220,5 @@ def _positive(P: Floats) -> bool:
         return False
     l32 = r23 - r02 * r03 - l21 * l31 / d1
     d3 = 1.0 - r03 * r03 - l31 * l31 / d1 - l32 * l32 / d2
-    return d3 > LEAST_PART
+    positive: bool = d3 > LEAST_PART
+    return positive

@@ -12,8 +12,6 @@ J. Williams, "An efficient, variational approximation of the best fitting multi-
 IEEE Trans. Signal Processing 63(1), 2015, doi:10.1109/TSP.2014.2370946: on the same freedom.
 """
 
-import numpy as np
-
 from fusion.jit import kernel
 from model.arrays import Array, Bools, Floats
 
@@ -90,4 +88,5 @@ def _together(x: Floats, y: Floats, P: Floats, Q: Floats) -> bool:
     if de * de + dn * dn > TOGETHER_MPS * TOGETHER_MPS:
         return False
     a, b, c = P[7] + Q[7], P[8] + Q[8], P[9] + Q[9]
-    return (c * de * de - 2.0 * b * de * dn + a * dn * dn) / (a * c - b * b) < TOGETHER
+    same: bool = (c * de * de - 2.0 * b * de * dn + a * dn * dn) / (a * c - b * b) < TOGETHER
+    return same

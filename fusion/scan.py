@@ -58,7 +58,7 @@ def fuse(
     # Whoever reports himself now was silent, not lost: he keeps his track.
     lost = lost_at(table, scan.time, sensors, settings)
     remove(table, lost & ~_named_in(table, scan), outcome)
-    predicted = predict_tracks(table, scan, sensor, region, settings)
+    predicted = predict_tracks(table, scan, sensors, region, settings)
     fresh = _new_ratio(table, scan, sensor, predicted.density, settings)
     unclaimed = np.where(scan.planar, 1.0, 0.0)
     paired = np.zeros(len(predicted.rows), dtype=np.bool_)  # an own detection was fused
@@ -77,12 +77,10 @@ def fuse(
             paired |= pointed
             unseen = np.where(pointed, 0.0, unseen)
             outcome.add(table.track_id[rows], UpdateReason.DETECTED)
-        _exist(
-            table, predicted, prior, unseen, claims, sensor.extent_m, settings, outcome
-        )
+        _exist(table, predicted, prior, unseen, claims, sensor.extent_m, settings, outcome)
     _confirm(table, scan, sensor, settings, outcome)
     initiate(table, scan, unclaimed, fresh, predicted, paired, sensor, settings, outcome)
-    _drop(table, scan, sensor, settings, outcome)
+    _drop(table, scan, settings, outcome)
     table.looks[scan.sensor] += 1
     return outcome
 
@@ -99,13 +97,12 @@ def _new_ratio(
     return chance * max(new, unseen * left)
 
 
-def _there(
-    table: TrackTable, predicted: Predicted, sensor: Sensor, settings: Settings
-) -> Floats:
+def _there(table: TrackTable, predicted: Predicted, sensor: Sensor, settings: Settings) -> Floats:
     """Probability (n,) that each track is still there, before the report is looked into."""
     gone = 1.0 - np.exp(-sensor.period_s / settings.lifetime_s)
     prior: Floats = existence.probability(table.llr[predicted.rows])
-    return prior * (1.0 - gone * predicted.pd)
+    left: Floats = prior * (1.0 - gone * predicted.pd)
+    return left
 
 
 def _unseen(
@@ -140,7 +137,7 @@ def _associate(
     psi = np.minimum(psi, 1e12)
     rest = np.full(items, 1.0 + fresh)
     prob, left = marginals(pairs.row, pairs.item, psi, rest, len(prior), items)
-    claims = np.bincount(pairs.row, prob, minlength=len(prior))
+    claims: Floats = np.bincount(pairs.row, prob, minlength=len(prior)).astype(np.float64)
     silent = prior * (1.0 - unseen) / free  # there, if none of the detections is its own
     there = claims + np.maximum(1.0 - claims, 0.0) * silent
     return Shares(prob / np.maximum(there[pairs.row], 1e-300), claims, there), claims, left
@@ -245,13 +242,13 @@ def _confirm(
         & (table.llr >= settings.confirm_llr)
         & (table.hits >= needed)
     )
-    ready &= ~_stands(table, scan, sensor, settings)
+    ready &= ~_stands(table, scan, settings)
     if ready.any():
         table.status[ready] = Status.CONFIRMED
         outcome.add(table.track_id[ready], UpdateReason.CONFIRMED)
 
 
-def _stands(table: TrackTable, scan: Scan, sensor: Sensor, settings: Settings) -> Bools:
+def _stands(table: TrackTable, scan: Scan, settings: Settings) -> Bools:
     """Which tracks (T,) stand where they were first seen and nobody says what they are.
 
     A shore, a buoy or a moored boat returns at every look, and is no mover. What a sensor names or
@@ -259,15 +256,14 @@ def _stands(table: TrackTable, scan: Scan, sensor: Sensor, settings: Settings) -
     """
     age = (scan.time - table.born) * NANO
     plain = (table.identity_kind == IdentityKind.NONE) & (table.classes == 0.0).all(axis=1)
-    return ~table.moved & plain & (age > settings.still_s)
+    stands: Bools = ~table.moved & plain & (age > settings.still_s)
+    return stands
 
 
-def _drop(
-    table: TrackTable, scan: Scan, sensor: Sensor, settings: Settings, outcome: Outcome
-) -> None:
+def _drop(table: TrackTable, scan: Scan, settings: Settings, outcome: Outcome) -> None:
     # A track that is hardly there is not shown; if it is seen again it comes back as the same.
     doubtful = table.llr < settings.drop_llr
-    doubtful |= _stands(table, scan, sensor, settings)
+    doubtful |= _stands(table, scan, settings)
     doubtful &= table.status != Status.TENTATIVE
     if doubtful.any():
         table.status[doubtful] = Status.TENTATIVE

@@ -157,6 +157,4 @@ def carry_over(table: TrackTable, old: Region, new: Region) -> None:
 
 def moments(table: TrackTable, dt: Floats, settings: Settings) -> tuple[Floats, Floats]:
     """Means (T, 4) and packed covariances (T, 10) of all tracks, predicted by `dt` (T,) s."""
-    return moments_at(
-        table.x, table.P, table.mu, dt, settings.densities, settings.sojourn_s
-    )
+    return moments_at(table.x, table.P, table.mu, dt, settings.densities, settings.sojourn_s)

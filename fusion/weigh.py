@@ -180,9 +180,7 @@ def _updated(
 
 
 @kernel
-def update_scalar(
-    x: Floats, P: Floats, innovation: float, h: Floats, variance: float
-) -> float:
+def update_scalar(x: Floats, P: Floats, innovation: float, h: Floats, variance: float) -> float:
     """Update one mode in place by a scalar: `h` (4,) its derivative; returns its likelihood."""
     v = np.empty(4)
     v[0] = P[0] * h[0] + P[1] * h[1] + P[2] * h[2] + P[3] * h[3]
@@ -199,4 +197,5 @@ def update_scalar(
             P[c] -= v[a] * v[b] / s
             c += 1
     make_sound(P, old)
-    return np.exp(-0.5 * innovation * innovation / s) / np.sqrt(TWO_PI * s)
+    density: float = np.exp(-0.5 * innovation * innovation / s) / np.sqrt(TWO_PI * s)
+    return density

@@ -19,6 +19,7 @@ import numpy as np
 
 from adapters.registry import load_all
 from config import Site, engine_config, load_site
+from fusion.warm import warm_up
 from journal.log import SegmentedLog
 from journal.snapshot import SnapshotStore
 from model.errors import (
@@ -129,6 +130,7 @@ class Core:
             Something without which the core cannot work has failed; it may be started again.
         """
         try:
+            warm_up()
             try:
                 self.engine = recover(
                     self.adapters, self.journal, self.outputs, self.snapshots, self.stopping

@@ -174,7 +174,8 @@ def test_grid_finds_the_pairs_that_trying_all_finds(seed, tracks, targets):
 def by_enumeration(psi, rest) -> tuple[Any, Any]:
     """Marginals over all joint hypotheses, and over the best of each kind alone (T, M)."""
     tracks, items = psi.shape
-    every, best = np.zeros_like(psi), {}
+    every = np.zeros_like(psi)
+    best: dict[Any, Any] = {}
     total = 0.0
     for choice in itertools.product(range(-1, items), repeat=tracks):
         used = [j for j in choice if j >= 0]
