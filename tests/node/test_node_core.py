@@ -147,6 +147,7 @@ def test_an_oversize_message_costs_little_and_harms_nobody(core, broker) -> None
     core.stop()
     (kept,) = [r for r in records(core.journal) if r.kind == Kind.OVERSIZE]
     assert json.loads(kept.payload) == {
+        "why": "over the size limit",
         "length": len(big),
         "sha256": sha256(big).hexdigest(),
         "head": big[:64].hex(),
