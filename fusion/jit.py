@@ -46,6 +46,8 @@ def _folder() -> Path:
 
 _FOLDER = _folder()
 
+_config: Any = numba.config  # its settings are made at run time, so no type knows them
+
 
 def _made_of(names: Mapping[str, Any], seen: set[str]) -> Iterator[bytes]:
     """What a kernel that sees these names can be made of, its own file apart."""
@@ -75,14 +77,14 @@ def _compiled(function: Function, **options: Any) -> Function:
     digest = hashlib.blake2b(digest_size=8)
     for part in _made_of(function.__globals__, {function.__module__}):
         digest.update(part)
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(_FOLDER / digest.hexdigest())
+    before = _config.CACHE_DIR
+    _config.CACHE_DIR = str(_FOLDER / digest.hexdigest())
     try:
         compiled: Function = numba.njit(cache=True, error_model="numpy", nogil=True, **options)(
             function
         )
     finally:
-        numba.config.CACHE_DIR = before
+        _config.CACHE_DIR = before
     return compiled
 
 
