@@ -1,42 +1,98 @@
 """What kind of mover: class likelihoods of detections and tracks."""
 
-import numpy as np
+import math
 
+from fusion.jit import kernel
 from fusion.settings import CLASS_CONFLICT
 from model.arrays import Array, Floats
-from model.sensors import Sensor
+from model.taxonomy import N_CLASSES
 
 CLASS_FLOOR = 0.05
 """Least likelihood of a class in one detection: no single report rules a class out."""
-
 
 CLASS_SPAN = 6.0
 """Greatest log-odds between two classes: e^6 is 400 to 1."""
 
 
-def class_probability(log_likelihood: Floats) -> Floats:
-    """Class probabilities (T, K) of the table's log-likelihoods; zeros where nothing was said."""
-    weight = np.exp(log_likelihood)
-    said = (log_likelihood != 0.0).any(axis=1)
-    probability: Floats = weight / weight.sum(axis=1, keepdims=True) * said[:, None]
-    return probability
+@kernel
+def class_probability(log_likelihood: Floats, out: Floats) -> bool:
+    """Fill class probabilities (K,) of a track's log-likelihoods (K,); False: nothing was said."""
+    said = False
+    total = 0.0
+    for k in range(N_CLASSES):
+        said = said or log_likelihood[k] != 0.0
+    if not said:
+        for k in range(N_CLASSES):
+            out[k] = 0.0
+        return False
+    for k in range(N_CLASSES):
+        out[k] = math.exp(log_likelihood[k])
+        total += out[k]
+    for k in range(N_CLASSES):
+        out[k] /= total
+    return True
 
 
-def class_likelihood(classes: Array, sensor: Sensor) -> Floats:
-    """Log-likelihoods (k, K); all 0 where neither detection nor sensor says anything."""
-    given = classes.astype(np.float64)
-    if sensor.classes is not None:
-        silent = given.sum(axis=1) == 0.0
-        given[silent] = sensor.classes
-    said = given.sum(axis=1) > 0.0
-    return np.where(said[:, None], np.log(np.maximum(given, CLASS_FLOOR)), 0.0)
+@kernel
+def class_likelihood(detection: Array, sensor: Array, out: Floats) -> bool:
+    """Fill log-likelihoods (K,) of what a detection, or else its sensor, says; False: nothing.
+
+    Parameters
+    ----------
+    detection
+        `fusion.records.MEASURED`.
+    sensor
+        `fusion.gathered.SENSOR`.
+    out
+        Filled; zeros where nothing is said.
+    """
+    total = 0.0
+    for k in range(N_CLASSES):
+        out[k] = detection.classes[k]
+        total += out[k]
+    if total == 0.0 and sensor.selective:
+        for k in range(N_CLASSES):
+            out[k] = sensor.classes[k]
+            total += out[k]
+    for k in range(N_CLASSES):
+        out[k] = math.log(max(out[k], CLASS_FLOOR)) if total > 0.0 else 0.0
+    return total > 0.0
 
 
-def class_score(tracks: Floats, detections: Array, sensor: Sensor) -> Floats:
-    """Log-likelihood (p,) of the detections' classes under the tracks', against any class."""
-    likelihood = class_likelihood(detections, sensor)
-    weight = np.exp(likelihood - likelihood.max(axis=1, keepdims=True))
-    match = (class_probability(tracks) * weight).sum(axis=1)
-    unsaid = (tracks == 0.0).all(axis=1) | (likelihood == 0.0).all(axis=1)
-    score: Floats = np.log(np.maximum(np.where(unsaid, 1.0, match), CLASS_CONFLICT))
-    return score
+@kernel
+def class_score(track: Array, detection: Array, sensor: Array, room: Floats) -> float:
+    """Log-likelihood of a detection's class under the track's, against any class.
+
+    Parameters
+    ----------
+    track
+        `fusion.records.TRACK`.
+    detection, sensor
+        As in `class_likelihood`.
+    room
+        (2, K), to work in.
+    """
+    if not class_probability(track.classes, room[0]):
+        return 0.0
+    if not class_likelihood(detection, sensor, room[1]):
+        return 0.0
+    greatest = room[1, 0]
+    for k in range(N_CLASSES):
+        greatest = max(greatest, room[1, k])
+    match = 0.0
+    for k in range(N_CLASSES):
+        match += room[0, k] * math.exp(room[1, k] - greatest)
+    return math.log(max(match, CLASS_CONFLICT))
+
+
+@kernel
+def learn_class(track: Array, detection: Array, sensor: Array, room: Floats) -> None:
+    """Take what a detection says of its class into its track; arguments as in `class_score`."""
+    if not class_likelihood(detection, sensor, room[0]):
+        return
+    greatest = -math.inf
+    for k in range(N_CLASSES):
+        track.classes[k] += room[0, k]
+        greatest = max(greatest, track.classes[k])
+    for k in range(N_CLASSES):
+        track.classes[k] = max(track.classes[k] - greatest, -CLASS_SPAN)

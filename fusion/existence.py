@@ -1,7 +1,7 @@
 """What hits and misses say about a track being a real mover.
 
 Existence is kept as log-odds. How association weighs hits, misses and movers not known yet against
-clutter is in `fusion.scan`; here stands what a sensor's clutter is.
+clutter is in `fusion.associate`; here stands what goes into it.
 
 References
 ----------
@@ -9,13 +9,14 @@ D. Musicki, R. Evans, S. Stankovic, "Integrated probabilistic data association",
 Automatic Control 39(6), 1994, doi:10.1109/9.293185.
 """
 
+import math
+
 import numpy as np
 
-from fusion.settings import LEAST_CLUTTER_DENSITY_M2
-from model.arrays import Floats
+from fusion.jit import kernel
+from fusion.settings import LEAST_CLUTTER_DENSITY_M2, NANO
+from model.arrays import Array
 from model.sensors import Sensor
-
-LOG_2PI = float(np.log(2.0 * np.pi))
 
 
 def clutter_density(sensor: Sensor, region_radius_m: float) -> float:
@@ -49,13 +50,83 @@ def bearing_clutter_density(sensor: Sensor) -> float:
     return float(max(sensor.clutter_per_scan, 1e-3) / width)
 
 
-def probability(llr: Floats) -> Floats:
+LEAST, MOST = 1e-15, 1.0 - 1e-12
+"""Probabilities are held between these when log-odds are taken."""
+
+
+@kernel
+def probability(llr: float) -> float:
     """Log-odds as a probability."""
-    return 1.0 / (1.0 + np.exp(-llr))
+    return 1.0 / (1.0 + math.exp(-llr))
 
 
-def log_odds(probability: Floats) -> Floats:
+@kernel
+def log_odds(probability: float) -> float:
     """A probability as log-odds, finite at 0 and 1."""
-    sure = np.clip(probability, 1e-15, 1.0 - 1e-12)
-    odds: Floats = np.log(sure) - np.log1p(-sure)
-    return odds
+    sure = min(max(probability, LEAST), MOST)
+    return math.log(sure) - math.log1p(-sure)
+
+
+@kernel
+def prior_of(track: Array, pd: float, sensor: Array, s: Array) -> float:
+    """Probability that a track is still there, before a report is looked into.
+
+    Parameters
+    ----------
+    track
+        Its record.
+    pd
+        Probability that the sensor detects it, if it is there.
+    sensor, s
+        `fusion.gathered.SENSOR`, and constants.
+    """
+    gone = 1.0 - math.exp(-sensor.period / s.lifetime_s)
+    return probability(track.llr) * (1.0 - gone * pd)
+
+
+@kernel
+def unseen_of(track: Array, pd: float, now: int, sensors: Array, sensor: Array, s: Array) -> float:
+    """How much it says that a sensor did not see a track: 0, nothing; 1, all.
+
+    Parameters
+    ----------
+    track, pd, sensor, s
+        As in `prior_of`.
+    now
+        Time of the report, ns.
+    sensors
+        (S,) of all sensors.
+    """
+    if now < track.born:
+        return 0.0  # a late report, from before anybody saw it
+    for k in range(len(track.sensors)):
+        by = track.sensors[k]
+        # A mover that reports itself is not charged: a radar that misses it is in its shadow.
+        if by >= 0 and sensors[by].cooperative:
+            if (now - track.heard[k]) * NANO < s.fresh_periods * sensors[by].period:
+                return 0.0
+    weight = min(1.0, sensor.period / s.miss_correlation_s)
+    chance = min(pd, s.greatest_pd) * s.gate_probability
+    if weight == 1.0:
+        return chance
+    return 1.0 - (1.0 - chance) ** weight
+
+
+@kernel
+def new_ratio(sensor: Array, density: float, looks: int, s: Array) -> float:
+    """New movers that a report brings out, against its clutter.
+
+    Parameters
+    ----------
+    sensor, s
+        As in `prior_of`.
+    density
+        Clutter per m² and report.
+    looks
+        Reports of the sensor before this one.
+    """
+    chance = min(sensor.chance, s.greatest_pd)
+    left = (1.0 - chance) ** min(looks, 50)
+    new = max(s.new_density_m2 / density, s.new_share)
+    unseen = max(s.unseen_density_m2 / density, s.unseen_share)
+    return chance * max(new, unseen * left)

@@ -38,16 +38,13 @@ def pairs_within(points: Floats, reach: Floats, targets: Floats) -> tuple[Array,
     tuple
         Two int64 arrays of equal length.
     """
-    none = np.zeros(0, dtype=np.int64)
-    if not len(points) or not len(targets):
-        return none, none
-    i, j, count = _search(points, reach, targets)
+    i, j, count = search(points, reach, targets)
     if count > MAX_PAIRS:
-        return _nearest(points, reach, targets)
+        return nearest_pairs(points, reach, targets)
     return i[:count], j[:count]
 
 
-def _nearest(points: Floats, reach: Floats, targets: Floats) -> tuple[Array, Array]:
+def nearest_pairs(points: Floats, reach: Floats, targets: Floats) -> tuple[Array, Array]:
     """For each target the points nearest to it that reach it, `MAX_PAIRS` in all."""
     most = int(np.clip(MAX_PAIRS // len(targets), 1, min(NEAREST, len(points))))
     # Asked for as a list of ranks, the answer has a row for each target even if one is wanted.
@@ -61,9 +58,11 @@ def _nearest(points: Floats, reach: Floats, targets: Floats) -> tuple[Array, Arr
 
 
 @kernel
-def _search(points: Floats, reach: Floats, targets: Floats) -> tuple[Array, Array, int]:
+def search(points: Floats, reach: Floats, targets: Floats) -> tuple[Array, Array, int]:
     """Pairs and their number; more than `MAX_PAIRS`: it gave up."""
     T, n = len(points), len(targets)
+    if T == 0 or n == 0:
+        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), 0
     capacity = 4 * (T + n) + 64
     i_out = np.empty(capacity, dtype=np.int64)
     j_out = np.empty(capacity, dtype=np.int64)

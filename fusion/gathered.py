@@ -5,6 +5,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from fusion.existence import bearing_clutter_density, clutter_density
 from model.arrays import Array, Bools, Floats, Int64s
 from model.coverage import TWO_PI
 from model.sensors import Sensor, Sensors
@@ -21,6 +22,46 @@ LOW, HIGH, FROM, WIDTH = range(4)
 
 SILENT, PLAIN, OTHER = range(3)
 """What a sensor's silence says: nothing; what its sector says; what `model.coverage.pd` says."""
+
+
+SENSOR = np.dtype(
+    [
+        ("period", "f8"),  # s
+        ("latency", "f8"),  # s, not negative
+        ("extent", "f8"),  # m, how large one mover may look
+        ("chance", "f8"),  # its greatest probability of detection
+        ("density", "f8"),  # clutter, per m² and report
+        ("bearing_density", "f8"),  # the same of bearings, per rad
+        ("reach", "f8"),  # m
+        ("classes", "f8", (N_CLASSES,)),  # prior of what it sees
+        ("visible", "u1", (N_CLASSES,)),
+        ("selective", "u1"),  # whether it says what it sees
+        ("cooperative", "u1"),
+        ("scans", "u1"),  # whether it looks, and silence is a miss
+    ],
+    align=True,
+)
+"""What kernels ask of a sensor besides its view."""
+
+
+def sensor_records(sensors: Sensors, region_radius_m: float) -> Array:
+    """(S,) `SENSOR` of a table; `region_radius_m` bounds coverage that nothing else does."""
+    records = np.zeros(len(sensors), SENSOR)
+    for record, sensor in zip(records, sensors, strict=True):
+        record["period"] = sensor.period_s
+        record["latency"] = max(sensor.latency_s, 0.0)
+        record["extent"] = sensor.extent_m
+        record["chance"] = max(sensor.detection_probability.value, default=0.0)
+        record["density"] = clutter_density(sensor, region_radius_m)
+        record["bearing_density"] = bearing_clutter_density(sensor)
+        record["reach"] = sensor.coverage.range_m[1]
+        record["visible"] = _visible(sensor)
+        record["cooperative"] = sensor.cooperative
+        record["scans"] = sensor.sensing == "scan"
+        if sensor.classes is not None:
+            record["selective"] = True
+            record["classes"] = sensor.classes
+    return records
 
 
 @dataclass(frozen=True, slots=True, eq=False)

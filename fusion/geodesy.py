@@ -78,9 +78,41 @@ def enu_of(place: Triple, origin: Floats, rotation: Floats) -> Triple:
 
 
 @kernel
+def ecef_of_plane(
+    east: float, north: float, up: float, origin: Floats, rotation: Floats
+) -> Triple:
+    """ECEF x, y, z (m) of a region's east, north, up (m): the inverse of `enu_of`."""
+    return (
+        origin[0] + rotation[0, 0] * east + rotation[1, 0] * north + rotation[2, 0] * up,
+        origin[1] + rotation[0, 1] * east + rotation[1, 1] * north + rotation[2, 1] * up,
+        origin[2] + rotation[0, 2] * east + rotation[1, 2] * north + rotation[2, 2] * up,
+    )
+
+
+@kernel
+def geodetic_of(place: Triple) -> Triple:
+    """Latitude rad, longitude rad, HAE m of ECEF (m), as `height_of`."""
+    x, y, z = place
+    k, d = _vermeille(x, y, z)
+    hypotenuse = math.sqrt(d * d + z * z)
+    return (
+        2.0 * math.atan2(z, d + hypotenuse),
+        math.atan2(y, x),
+        (k + WGS84_E2 - 1.0) / k * hypotenuse,
+    )
+
+
+@kernel
 def height_of(place: Triple) -> float:
     """HAE (m) of ECEF (m), by Vermeille's closed form, exact to rounding above -6,314 km."""
     x, y, z = place
+    k, d = _vermeille(x, y, z)
+    return (k + WGS84_E2 - 1.0) / k * math.sqrt(d * d + z * z)
+
+
+@kernel
+def _vermeille(x: float, y: float, z: float) -> tuple[float, float]:
+    """What Vermeille calls k and D."""
     e4 = WGS84_E2 * WGS84_E2
     rho2 = x * x + y * y
     p = rho2 * (1.0 / (WGS84_A_M * WGS84_A_M))
@@ -98,5 +130,4 @@ def height_of(place: Triple) -> float:
     v = math.sqrt(u * u + e4 * q)
     w = WGS84_E2 * (u + v - q) / (2.0 * v)
     k = math.sqrt(u + v + w * w) - w
-    d = k * math.sqrt(rho2) / (k + WGS84_E2)
-    return (k + WGS84_E2 - 1.0) / k * math.sqrt(d * d + z * z)
+    return k, k * math.sqrt(rho2) / (k + WGS84_E2)

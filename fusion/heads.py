@@ -9,20 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from fusion import kalman
-from fusion.classes import class_probability
+from fusion.describe import PLANE, SAID, describe, said_of, updates_of
 from fusion.existence import probability
-from fusion.motion import unpacked
-from fusion.settings import NANO, Settings
-from fusion.silence import lost_after
-from fusion.table import TrackTable, moments
-from model.arrays import Array, Floats, Int64s
-from model.detections import IdentityKind
-from model.frames import Region, enu_rotation
-from model.sensors import Sensors
-from model.taxonomy import HUMAN
+from fusion.jit import kernel
+from fusion.records import MODES, PREDICTED
+from fusion.settings import Settings
+from fusion.silence import coasts_at
+from fusion.table import TrackTable
+from model.arrays import Array, Int64s
+from model.frames import Region
 from model.time import NS_PER_S
-from model.tracks import MAX_SENSORS, SCHEMA, Status, TrackUpdates
+from model.tracks import Status, TrackUpdates, UpdateReason
 
 LETTERS = b"ABCDEFGHJKLMNPQRSTUVWXYZ"
 """First letters of spoken numbers; I and O are left out, they sound and look like 1 and 0."""
@@ -30,8 +27,17 @@ LETTERS = b"ABCDEFGHJKLMNPQRSTUVWXYZ"
 NUMBERS = len(LETTERS) * 10_000
 """How many spoken numbers there are."""
 
-_UPPER = np.triu_indices(6)
-_PLACE = [0, 1, 3, 4]  # east, north and their rates among (E, N, U, vE, vN, vU)
+LEAST_CLOSED = 64
+"""So many closed tracks are kept without asking whether they can be let go."""
+
+NOT_TOUCHED = 255
+"""In place of an `UpdateReason`."""
+
+NEVER = (1 << 63) - 1
+
+_CONFIRMED, _COASTING = int(Status.CONFIRMED), int(Status.COASTING)
+_DELETED = int(Status.DELETED)
+_COASTED, _LOST = int(UpdateReason.COASTED), int(UpdateReason.LOST)
 
 
 def spoken_number(serial: int) -> bytes:
@@ -40,8 +46,16 @@ def spoken_number(serial: int) -> bytes:
     return b"%c%04d" % (LETTERS[serial // 10_000], serial % 10_000)
 
 
+def plane_record(region: Region) -> Array:
+    """(1,) `fusion.describe.PLANE` of a region."""
+    record = np.zeros(1, PLANE)
+    record["origin"], record["rotation"] = region.origin, region.rotation
+    record["vertical"], record["meridian"] = region.curvature
+    return record
+
+
 class Heads:
-    """The last update of every track published, row by row.
+    """The last update of every track published, slot by slot.
 
     Parameters
     ----------
@@ -52,209 +66,300 @@ class Heads:
     """
 
     def __init__(self, region: Region, settings: Settings) -> None:
-        self.region = region
         self.settings = settings
         self.serial = 0
-        self._row: dict[int, int] = {}
-        self._last = TrackUpdates.empty()
-        self._basis = np.zeros((0, 6))  # what decides whether anything changed: x, P, time
-        self._closed = np.zeros(0, dtype=np.int64)  # newest report when it was closed, ns
+        self._plane = plane_record(region)
+        self._slot: dict[int, int] = {}
+        self._said = np.zeros(LEAST_CLOSED, SAID)
+        self._count = 0
+        self._closed = 0
+        self._ask_again_ns = -(1 << 62)
+
+    def __len__(self) -> int:
+        """How many tracks something was said of that may still come back."""
+        return self._count
+
+    def move(self, region: Region) -> None:
+        """Tables are in another plane from now on."""
+        self._plane = plane_record(region)
 
     def publish(
-        self, rows_of: TrackTable, status: Array, reasons: Array, valid_ns: int, sensors: Sensors
-    ) -> TrackUpdates:
-        """Updates that are due for some tracks.
+        self, table: TrackTable, why: Array, now_ns: int, valid_ns: int, newest_ns: int,
+        sensors: Array,
+    ) -> Array:  # fmt: skip
+        """Updates that are due.
 
         Parameters
         ----------
-        rows_of
-            Rows of the table to look at, all of confirmed tracks; a copy that may be changed.
-        status, reasons
-            (k,) `Status` to show, and why.
-        valid_ns
-            Time that the updates shall be about.
+        table
+            The tracks.
+        why
+            (count or more,) why each row changed, `UpdateReason` or `NOT_TOUCHED`.
+        now_ns, valid_ns, newest_ns
+            The clock, the time that updates shall be about, and that of the newest report.
         sensors
-            For the periods after which a track is lost.
+            (S,) `fusion.gathered.SENSOR`.
 
         Returns
         -------
-        TrackUpdates
-            Without `known_offset`, `n` and `known`, which the caller fills in.
+        numpy.ndarray
+            (U,) `fusion.describe.SAID` without `known_offset`, `n` and `known`: first tracks that
+            are shown, then those that are closed, each in order of birth.
         """
-        slots = np.array([self._row.get(t, -1) for t in rows_of.track_id.tolist()], dtype=np.int64)
-        chance = probability(rows_of.llr)
-        mean = (rows_of.mu[:, :, None] * rows_of.x).sum(axis=1)
-        basis = np.column_stack([mean, rows_of.P[:, 0, 0], rows_of.time.astype(np.float64)])
-        due = slots < 0
-        if len(self._last):
-            known = self._last
-            due |= (known.status[slots] != status) | (
-                np.abs(known.existence[slots] - chance) >= self.settings.publish_existence
+        settings = self.settings.record
+        known = (table.rows, table.gone, table.say, table.count, why)
+        times = (now_ns, valid_ns, newest_ns)
+        said, strange, closed = _publish(
+            known, self._said, self._count, times, self._plane, sensors, settings
+        )
+        if len(strange):
+            for row in strange.tolist():
+                table.rows["head"][row] = self._slot_of(int(table.rows["track_id"][row]))
+            said, _, closed = _publish(
+                known, self._said, self._count, times, self._plane, sensors, settings
             )
-            due |= (self._basis[slots] != basis).any(axis=1)
-        if not due.any():
-            return TrackUpdates.empty()
-        rows_of.keep(due)
-        updates = describe(rows_of, status[due], valid_ns, self.region, sensors, self.settings)
-        updates.reason[:] = reasons[due]
-        self._note(updates, slots[due], basis[due])
-        return updates
+        self._closed += closed
+        return said
 
-    def _note(self, updates: TrackUpdates, slots: Int64s, basis: Floats) -> None:
-        fresh = np.flatnonzero(slots < 0)
-        if len(fresh):
-            updates.number[fresh] = self._numbers(len(fresh))
-        old = np.flatnonzero(slots >= 0)
-        if len(old):
-            updates.number[old] = self._last.number[slots[old]]
-            updates.revision[old] = self._last.revision[slots[old]] + 1
-        if len(fresh):
-            updates.revision[fresh] = 1
-            base = len(self._last)
-            for step, index in enumerate(fresh):
-                self._row[int(updates.track_id[index])] = base + step
-            slots = slots.copy()
-            slots[fresh] = base + np.arange(len(fresh))
-            self._last = TrackUpdates.concat([self._last, TrackUpdates.empty(len(fresh))])
-            self._basis = np.concatenate([self._basis, np.zeros((len(fresh), 6))])
-            self._closed = np.concatenate([self._closed, np.zeros(len(fresh), dtype=np.int64)])
-        for name in SCHEMA:
-            getattr(self._last, name)[slots] = getattr(updates, name)
-        self._basis[slots] = basis
+    def find_all(self, table: TrackTable) -> None:
+        """Find the slots of all tracks of a table that was rolled back."""
+        rows = table.alive()
+        ids = table.rows["track_id"][rows].tolist()
+        table.rows["head"][rows] = [self._slot.get(track, -1) for track in ids]
+        table.say[rows] = -(1 << 62)
 
-    def _numbers(self, count: int) -> list[bytes]:
-        """The next spoken numbers; from the second lap on, those in use are passed over."""
-        taken = set()
-        if self.serial + count > NUMBERS:
-            taken = set(self._last.number[self._last.status != Status.DELETED].tolist())
-        numbers: list[bytes] = []
-        while len(numbers) < count:
+    def close_absent(self, table: TrackTable, newest_ns: int) -> Array:
+        """Close tracks that were said to be, and that the table does not hold: they never were."""
+        said = self._said[: self._count]
+        present = table.rows["track_id"][table.alive()]
+        absent = np.flatnonzero(
+            (said["status"] != Status.DELETED) & ~np.isin(said["track_id"], present)
+        )
+        said["status"][absent], said["existence"][absent] = Status.DELETED, 0.0
+        said["reason"][absent] = UpdateReason.RETRACTED
+        said["revision"][absent] += 1
+        said["closed"][absent] = newest_ns
+        self._closed += len(absent)
+        return said[absent]
+
+    def _slot_of(self, track_id: int) -> int:
+        """Slot of a track, a new one with a number of its own if nothing was said of it yet."""
+        slot = self._slot.get(track_id)
+        if slot is None:
+            slot = self._count
+            if slot == len(self._said):
+                more = np.zeros(len(self._said), SAID)
+                self._said = np.concatenate([self._said, more])
+            head = self._said[slot]
+            head["track_id"], head["status"], head["revision"] = track_id, _DELETED, 0
+            head["number"] = np.frombuffer(self._number(), np.uint8)
+            head["authority_epoch"], head["closed"] = 0, -(1 << 62)
+            self._slot[track_id] = slot
+            self._count += 1
+            self._closed += 1
+        return slot
+
+    def _number(self) -> bytes:
+        """The next spoken number; from the second lap on, those in use are passed over."""
+        taken: set[bytes] = set()
+        if self.serial >= NUMBERS:
+            here = self._said[: self._count]
+            used = np.ascontiguousarray(here["number"][here["status"] != Status.DELETED])
+            taken = set(used.view("S5").ravel().tolist())
+        while True:
             number = spoken_number(self.serial)
             self.serial += 1
             if number not in taken or len(taken) >= NUMBERS:
-                numbers.append(number)
-        return numbers
+                return number
 
-    def alive(self) -> Int64s:
-        """Ids of tracks last published as not deleted."""
-        ids: Int64s = self._last.track_id[self._last.status != Status.DELETED]
-        return ids
-
-    def close(self, ids: Int64s, reasons: Array, newest_ns: int) -> TrackUpdates:
-        """Close tracks that are no longer shown, with the state published last.
-
-        Parameters
-        ----------
-        ids, reasons
-            (k,) tracks, all alive, and why.
-        newest_ns
-            Time of the newest report fused.
-        """
-        slots = np.array([self._row[track] for track in ids.tolist()], dtype=np.int64)
-        self._closed[slots] = newest_ns
-        updates = self._last.take(slots)
-        updates.status[:] = Status.DELETED
-        updates.reason[:] = reasons
-        updates.revision[:] += 1
-        updates.existence[:] = 0.0
-        for name in ("status", "reason", "revision", "existence"):
-            getattr(self._last, name)[slots] = getattr(updates, name)
-        return updates
-
-    def forget(self, before_ns: int, present: Int64s) -> None:
+    def forget(self, before_ns: int, newest_ns: int, table: TrackTable) -> None:
         """Let go of closed tracks that nothing can bring back.
 
         Parameters
         ----------
         before_ns
             Time of the oldest report that may still come.
-        present
-            Ids of tracks that the table holds, shown or not.
+        newest_ns
+            Of the newest report.
+        table
+            Its tracks stay, shown or not.
         """
-        gone = (self._last.status == Status.DELETED) & (self._closed < before_ns)
-        if int(gone.sum()) * 4 < len(gone) + 64:
+        if self._closed * 4 < self._count + LEAST_CLOSED or newest_ns < self._ask_again_ns:
             return
-        gone &= ~np.isin(self._last.track_id, present)
-        self._closed = self._closed[~gone]
-        self._last = self._last.take(~gone)
-        self._basis = self._basis[~gone]
-        self._row = {int(track): row for row, track in enumerate(self._last.track_id)}
+        self._ask_again_ns = newest_ns + NS_PER_S
+        said = self._said[: self._count]
+        gone = (said["status"] == Status.DELETED) & (said["closed"] < before_ns)
+        if int(gone.sum()) * 4 < len(gone) + LEAST_CLOSED:
+            return
+        gone &= ~np.isin(said["track_id"], table.rows["track_id"][table.alive()])
+        self._fill(said[~gone])
+
+    def _fill(self, said: Array) -> None:
+        self._count = len(said)
+        self._said = np.zeros(max(2 * len(said), LEAST_CLOSED), SAID)
+        self._said[: len(said)] = said
+        self._closed = int((said["status"] == Status.DELETED).sum())
+        self._slot = {track: slot for slot, track in enumerate(said["track_id"].tolist())}
 
     def snapshot(self) -> dict[str, Any]:
         """Plain data and arrays."""
+        said = self._said[: self._count]
         return {
             "serial": self.serial,
-            "last": {name: array.copy() for name, array in self._last.columns().items()},
-            "basis": self._basis.copy(),
-            "closed": self._closed.copy(),
+            "last": updates_of(said).columns(),
+            "basis": said["basis"].copy(),
+            "closed": said["closed"].copy(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over what `snapshot` gave."""
         self.serial = state["serial"]
-        self._last = TrackUpdates(**{name: np.array(a) for name, a in state["last"].items()})
-        self._basis = np.array(state["basis"])
-        self._closed = np.array(state["closed"])
-        self._row = {int(track): row for row, track in enumerate(self._last.track_id)}
+        said = said_of(TrackUpdates(**{name: np.array(a) for name, a in state["last"].items()}))
+        said["basis"], said["closed"] = state["basis"], state["closed"]
+        self._fill(said)
 
 
-def describe(
-    table: TrackTable,
-    status: Array,
-    valid_ns: int,
-    region: Region,
-    sensors: Sensors,
-    settings: Settings,
-) -> TrackUpdates:
-    """Rows of a table as updates about one time: predicted to it, geodetic, axes turned to ENU.
+Known = tuple[Array, Int64s, Int64s, int, Array]
+Times = tuple[int, int, int]
 
-    Parameters
-    ----------
-    table, status
-        T rows and the status to show.
-    valid_ns
-        Time to predict to; never before a row's own.
-    region, sensors, settings
-        The plane, the sensors' periods, and constants.
-    """
-    updates = TrackUpdates.empty(len(table))
-    dt = np.maximum((valid_ns - table.time) * NANO, 0.0)
-    x, packed = moments(table, dt, settings)
-    P = unpacked(packed)
-    dt_h = np.maximum((valid_ns - table.h_time) * NANO, 0.0)
-    h, Ph = kalman.predict_height(table.h, table.Ph, dt_h, settings.climb_density)
-    lifted = ~np.isnan(h[:, 0])
-    at = region.geodetic_from_plane(x[:, 0], x[:, 1], np.where(lifted, h[:, 0], 0.0))
-    # Turn from the region's axes to those at the track: the meridians converge.
-    turn = (enu_rotation(at[:, 0], at[:, 1]) @ region.rotation.T)[:, :2, :2]
-    norm = np.sqrt(np.abs(np.linalg.det(turn)))[:, None, None]
-    turn = turn / norm
-    velocity = (turn @ x[:, 2:, None])[:, :, 0]
-    updates.track_id[:] = table.track_id
-    updates.valid[:] = np.maximum(valid_ns, table.time)
-    updates.status[:] = status
-    updates.state[:, 0] = at[:, 0]
-    updates.state[:, 1] = at[:, 1]
-    updates.state[:, 2] = np.where(lifted, h[:, 0], np.nan)
-    updates.state[:, 3:5] = velocity
-    updates.state[:, 5] = h[:, 1]
-    both = np.zeros((len(table), 4, 4))
-    both[:, :2, :2] = both[:, 2:, 2:] = turn
-    P = both @ P @ both.transpose(0, 2, 1)
-    full = np.full((len(table), 6, 6), 0.0)
-    full[:, np.array(_PLACE)[:, None], _PLACE] = P
-    full[:, 2, 2], full[:, 2, 5], full[:, 5, 5] = Ph[:, 0], Ph[:, 1], Ph[:, 2]
-    for axis in (2, 5):
-        full[~lifted, axis, :] = np.nan
-        full[~lifted, :, axis] = np.nan
-    updates.covariance[:] = full[:, _UPPER[0], _UPPER[1]]
-    updates.existence[:] = probability(table.llr)
-    updates.classes[:] = class_probability(table.classes)
-    person = (updates.classes.argmax(axis=1) == HUMAN) & (updates.classes[:, HUMAN] > 0.0)
-    updates.identity_kind[:] = np.where(person, IdentityKind.NONE, table.identity_kind)
-    updates.identity[:] = np.where(person, b"", table.identity)
-    updates.sensors[:] = table.sensors[:, :MAX_SENSORS]
-    updates.mode[:] = table.mode
-    silence = (lost_after(table, sensors, settings) * NS_PER_S).astype(np.int64)
-    updates.stale[:] = table.heard[:, 0] + silence
-    return updates
+
+@kernel
+def _publish(
+    known: Known, said: Array, slots: int, times: Times, planes: Array, sensors: Array,
+    settings: Array,
+) -> tuple[Array, Int64s, int]:  # fmt: skip
+    """What is due, rows whose slot is not known (then nothing was done), and how many closed."""
+    rows, gone, say, count, why = known
+    now, valid, newest = times
+    s, plane = settings[0], planes[0]
+    chosen = np.empty(count, dtype=np.int64)
+    looked = strange = 0
+    for row in range(count):
+        if why[row] == NOT_TOUCHED and say[row] > now:
+            continue
+        track = rows[row]
+        if track.head >= 0 and not (
+            track.head < slots and said[track.head].track_id == track.track_id
+        ):
+            track.head = -1
+        if track.status == _CONFIRMED and gone[row] >= now and track.head < 0:
+            strange += 1
+        chosen[looked] = row
+        looked += 1
+    if strange:
+        found = np.empty(strange, dtype=np.int64)
+        strange = 0
+        for n in range(looked):
+            track = rows[chosen[n]]
+            if track.status == _CONFIRMED and gone[chosen[n]] >= now and track.head < 0:
+                found[strange] = chosen[n]
+                strange += 1
+        return np.empty(0, SAID), found, 0
+    out = np.empty(looked, SAID)
+    to = np.empty(1, PREDICTED)[0]
+    basis = np.empty(6)
+    due = closed = 0
+    for n in range(looked):
+        row = chosen[n]
+        track = rows[row]
+        say[row] = NEVER
+        if track.status != _CONFIRMED or gone[row] < now:
+            continue
+        coasts = coasts_at(track, sensors, s)
+        status = _COASTING if now > coasts else _CONFIRMED
+        say[row] = (gone[row] if status == _COASTING else min(coasts, gone[row])) + 1
+        last = said[track.head]
+        _basis(track, basis)
+        if not _differs(track, status, basis, last, s):
+            continue
+        update = out[due]
+        due += 1
+        describe(track, valid, status, plane, sensors, s, to, update)
+        update.reason = _COASTED if why[row] == NOT_TOUCHED else why[row]
+        update.known_offset, update.n, update.known = -1, 0, 0
+        update.affiliation = last.affiliation
+        update.authority_epoch = last.authority_epoch
+        update.revision = last.revision + 1
+        update.closed = last.closed
+        for k in range(5):
+            update.number[k] = last.number[k]
+        for k in range(6):
+            update.basis[k] = basis[k]
+        closed -= last.status == _DELETED
+        said[track.head] = update
+    for n in range(looked):
+        row = chosen[n]
+        track = rows[row]
+        if track.head < 0 or (track.status == _CONFIRMED and gone[row] >= now):
+            continue
+        last = said[track.head]
+        if last.status == _DELETED:
+            continue
+        last.status, last.reason, last.existence = _DELETED, _LOST, 0.0
+        last.revision += 1
+        last.closed = newest
+        closed += 1
+        out[due] = last
+        due += 1
+    return out[:due], np.empty(0, dtype=np.int64), closed
+
+
+@kernel
+def _basis(track: Array, basis: Array) -> None:
+    """What decides whether a track changed: where it is by all modes, and when."""
+    for a in range(4):
+        basis[a] = 0.0
+        for k in range(MODES):
+            basis[a] += track.mu[k] * track.x[k, a]
+    basis[4], basis[5] = track.P[0, 0], track.time
+
+
+@kernel
+def _differs(track: Array, status: int, basis: Array, last: Array, s: Array) -> bool:
+    """Whether what would be said differs from what was said last."""
+    if last.status != status or last.revision == 0:
+        return True
+    if abs(last.existence - probability(track.llr)) >= s.publish_existence:
+        return True
+    for k in range(6):
+        if last.basis[k] != basis[k]:
+            return True
+    return False
+
+
+@kernel
+def picture(
+    rows: Array, gone: Int64s, count: int, time: int, planes: Array, sensors: Array, settings: Array
+) -> Array:
+    """(k,) `SAID` of the tracks that are shown, predicted to a time (ns), in order of birth."""
+    out = np.zeros(count, SAID)
+    to = np.empty(1, PREDICTED)[0]
+    s = settings[0]
+    shown = 0
+    for row in range(count):
+        track = rows[row]
+        if track.status == _CONFIRMED and gone[row] >= time:
+            status = _COASTING if time > coasts_at(track, sensors, s) else _CONFIRMED
+            describe(track, time, status, planes[0], sensors, s, to, out[shown])
+            out[shown].known_offset = -1
+            shown += 1
+    return out[:shown]
+
+
+@kernel
+def census(
+    rows: Array, gone: Int64s, count: int, now: int, sensors: Array, settings: Array
+) -> tuple[int, int, int]:
+    """How many tracks are tentative, confirmed and coasting."""
+    tentative = confirmed = coasting = 0
+    for row in range(count):
+        track = rows[row]
+        if track.status == _DELETED or gone[row] < now:
+            continue
+        if track.status != _CONFIRMED:
+            tentative += 1
+        elif now > coasts_at(track, sensors, settings[0]):
+            coasting += 1
+        else:
+            confirmed += 1
+    return tentative, confirmed, coasting

@@ -1,10 +1,18 @@
-"""Late reports: go back to a checkpoint, insert the report, go forward again.
+"""Late reports: taken in where they stand, or by going back and forward again.
 
-Reports are fused in the order of the time they are about, whatever the order they arrive in: the
-table after any set of reports is the one that the same reports would have given sorted (ties in
-order of arrival). A report older than the window is not inserted; it is counted.
+As a rule reports are fused in the order of the time they are about, whatever the order they arrive
+in: the table after any set of reports is the one that the same reports would have given sorted
+(ties in order of arrival). A late report goes back to a checkpoint, is inserted, and what came
+after it is fused again. Where checkpoints stand decides how much has to be fused again, never what
+comes of it.
 
-Where checkpoints stand decides how much has to be fused again, never what comes of it.
+That costs as much as was fused since. Where that is a lot, a late report is taken in where it
+stands: each track that it is about is carried back to the report's time, updated, and carried
+forward again (`fusion.motion.carry`). Nobody is then asked again who belongs to whom. From then on
+the past is closed: history begins anew when as much has been fused as a copy of the table costs.
+docs/decisions/009 has the reasons and the figures.
+
+A report older than the window is not fused at all; it is counted.
 """
 
 from bisect import bisect_right, insort
@@ -14,29 +22,35 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from fusion.measure import Scan
-from fusion.outcome import Outcome
-from fusion.settings import Settings
+from fusion.settings import NANO, Settings
 from fusion.table import TrackTable
-from model.arrays import Array
+from model.arrays import Array, Int64s
 from model.detections import Detections
 from model.time import NS_PER_S
 
 Key = tuple[int, int]
 """Time a report is about (ns), and its place in the order of arrival."""
 
+Fuse = Callable[[TrackTable, Scan], tuple[Int64s, Array]]
+"""Fuses one report into a table in place: rows that changed, and why (`fusion.scan.fuse`)."""
 
 SAVED_CHECKPOINTS = 8
 """Checkpoints in a snapshot, about: the others come again as reports are fused again."""
 
+ROWS_BETWEEN = 2
+"""Rows that are touched between two checkpoints, per row of the table: a copy costs a tenth of
+what it takes to fuse as many rows."""
+
 
 @dataclass(slots=True)
 class Item:
-    """One report that may have to be fused again."""
+    """One report that may have to be fused again, and how many rows it touched."""
 
     key: Key
     scan: Scan
     batch: Detections
     row: int
+    touched: int = 0
 
 
 @dataclass(slots=True)
@@ -49,6 +63,19 @@ class History:
         How far back a late report may lie.
     settings
         Bounds.
+
+    Attributes
+    ----------
+    items
+        Reports since the first checkpoint.
+    checkpoints
+        The first is where history begins; none: late reports are taken in where they stand.
+    floor
+        Older reports are too late.
+    since
+        Rows touched since the last checkpoint, or since history was closed.
+    stood
+        Late reports that were taken in where they stand.
     """
 
     window_ns: int
@@ -59,21 +86,19 @@ class History:
     newest_ns: int = -(1 << 62)
     floor: Key = (-(1 << 62), -1)
     late: int = 0
+    stood: int = 0
+    since: int = 0
 
     def start(self, table: TrackTable) -> None:
         """Forget everything; history begins with `table`, at the newest report so far."""
         self.items.clear()
         self.floor = (self.newest_ns, -1)
         self.checkpoints = [(self.floor, table.copy())]
+        self.since = 0
 
     def insert(
-        self,
-        table: TrackTable,
-        scan: Scan,
-        batch: Detections,
-        row: int,
-        fuse: Callable[[TrackTable, Scan], Outcome],
-    ) -> tuple[TrackTable, list[Outcome], bool]:
+        self, table: TrackTable, scan: Scan, batch: Detections, row: int, fuse: Fuse
+    ) -> tuple[TrackTable, Array | None, bool]:
         """Fuse a report at its time.
 
         Parameters
@@ -88,42 +113,85 @@ class History:
         Returns
         -------
         tuple
-            The new present table, what each report fused now did in order of time, and whether
-            history was rolled back. No outcome at all: the report was too late.
+            The new present table, why each of its rows changed, and whether history was rolled
+            back: then any row may have. No reasons at all: the report was too late.
         """
         key = (scan.time, self.arrivals)
         self.arrivals += 1
         if key < self.floor:
-            return table, [], False
+            return table, None, False
         item = Item(key, scan, batch, row)
-        if not self.items or key > self.items[-1].key:
-            self.items.append(item)
-            self.newest_ns = max(self.newest_ns, scan.time)
-            outcomes = [fuse(table, scan)]
-            self._checkpoint(table)
+        if scan.time >= self.newest_ns:
+            touched, why = fuse(table, scan)
+            self.newest_ns = scan.time
+            self._note(item, table, len(touched))
             self._trim()
-            return table, outcomes, False
+            return table, why, False
         self.late += 1
+        if not self.checkpoints or key < self.checkpoints[0][0] or self._stands(key, table):
+            touched, why = fuse(table, scan)
+            self.stood += 1
+            self.items.clear()
+            self.checkpoints.clear()
+            self.since = 0
+            return table, why, False
         insort(self.items, item, key=lambda other: other.key)
+        table = self._again(key, fuse)
+        self._thin()
+        self._trim()
+        return table, None, True
+
+    def _stands(self, key: Key, table: TrackTable) -> bool:
+        """Whether a late report is taken in where it stands."""
+        s = self.settings
+        rows = len(table)
+        for item in reversed(self.items):
+            if item.key < key or rows > s.replay_rows:
+                break
+            rows += item.touched
+        little = (self.newest_ns - key[0]) * NANO <= s.stand_s
+        return rows > s.replay_rows or (little and rows > s.stand_rows)
+
+    def _again(self, key: Key, fuse: Fuse) -> TrackTable:
+        """The present table, all reports after `key` fused again."""
         while self.checkpoints[-1][0] > key:
             self.checkpoints.pop()
         since, saved = self.checkpoints[-1]
         table = saved.copy()
-        outcomes = []
+        self.since = 0
         first = bisect_right(self.items, since, key=lambda other: other.key)
+        count = 0
         for index in range(first, len(self.items)):
-            outcomes.append(fuse(table, self.items[index].scan))
-            if (index - first + 1) % self.settings.checkpoint_every == 0:
-                self.checkpoints.append((self.items[index].key, table.copy()))
-        self._thin()
-        self._trim()
-        return table, outcomes, True
+            item = self.items[index]
+            item.touched = len(fuse(table, item.scan)[0])
+            self.since += item.touched
+            count += 1
+            if self._due(table, count):
+                self.checkpoints.append((item.key, table.copy()))
+                count = self.since = 0
+        return table
 
-    def _checkpoint(self, table: TrackTable) -> None:
+    def _due(self, table: TrackTable, count: int) -> bool:
+        """Whether a checkpoint is due."""
+        return (
+            count >= self.settings.checkpoint_every and self.since >= ROWS_BETWEEN * len(table)
+        )
+
+    def _note(self, item: Item, table: TrackTable, touched: int) -> None:
+        """Keep a report that was fused on time, and a checkpoint if one is due."""
+        item.touched = touched
+        self.since += touched
+        if not self.checkpoints:
+            if self.since >= ROWS_BETWEEN * len(table):
+                self.checkpoints.append((item.key, table.copy()))
+                self.since = 0
+            return
+        self.items.append(item)
         since = self.checkpoints[-1][0]
         waiting = len(self.items) - bisect_right(self.items, since, key=lambda other: other.key)
-        if waiting >= self.settings.checkpoint_every:
-            self.checkpoints.append((self.items[-1].key, table.copy()))
+        if self._due(table, waiting):
+            self.checkpoints.append((item.key, table.copy()))
+            self.since = 0
             self._thin()
 
     def _thin(self) -> None:
@@ -145,9 +213,9 @@ class History:
     def _trim(self) -> None:
         """Let go of what no late report can reach any more."""
         self.floor = max(self.floor, (self.newest_ns - self.window_ns, -1))
-        within = len(self.items) - bisect_right(self.items, self.floor, key=lambda item: item.key)
-        if within > self.settings.max_history:
-            self.floor = self.items[-self.settings.max_history].key
+        most = self.settings.max_history
+        if len(self.items) > most and self.items[-most].key > self.floor:
+            self.floor = self.items[-most].key
         begin = 0
         while begin + 1 < len(self.checkpoints) and self.checkpoints[begin + 1][0] <= self.floor:
             begin += 1

@@ -1,171 +1,225 @@
 """New tentative tracks from detections that no track wanted."""
 
-import numpy as np
-from scipy.spatial import cKDTree
+import math
 
-from fusion import existence
-from fusion.classes import class_likelihood
-from fusion.measure import Scan
-from fusion.outcome import Outcome
-from fusion.reach import Predicted
-from fusion.settings import MODES, Settings
-from fusion.table import TrackTable
-from fusion.update import take_rates, update_heights
+import numpy as np
+
+from fusion.classes import learn_class
+from fusion.existence import log_odds
+from fusion.jit import kernel
+from fusion.names import mixed
+from fusion.records import MODES, PACKED, WORDS
+from fusion.update import take_height
+from fusion.weigh import take_velocity
 from model.arrays import Array, Bools, Floats, Int64s
-from model.detections import IdentityKind
-from model.sensors import Sensor
-from model.tracks import Status, UpdateReason
+from model.taxonomy import N_CLASSES
+from model.tracks import Status
 
 LEAST_UNCLAIMED = 0.05
 """A detection that tracks claim to a greater part starts none of its own."""
 
+_TENTATIVE, _CONFIRMED = int(Status.TENTATIVE), int(Status.CONFIRMED)
 
-def initiate(
-    table: TrackTable,
-    scan: Scan,
-    unclaimed: Floats,
-    ratio: float,
-    predicted: Predicted,
-    paired: Bools,
-    sensor: Sensor,
-    settings: Settings,
-    outcome: Outcome,
-) -> None:
-    """Start tentative tracks from detections that no track claims.
+
+@kernel
+def starters(predicted: Array, rows: Array, scan: Array, free: Floats, extent_m: float) -> Int64s:
+    """Detections (k,) that start tracks of their own.
 
     Parameters
     ----------
-    table, scan, predicted, sensor, settings, outcome
-        As in `fusion.scan`.
-    unclaimed
+    predicted, rows, scan
+        `fusion.records.PREDICTED` as updated, the table's records, and `fusion.records.MEASURED`.
+    free
         (m,) probability that each detection belongs to no track.
-    ratio
-        Movers not known yet that the report brings out, against its clutter.
-    paired
-        (n,) rows of `predicted` with a detection of their own.
+    extent_m
+        Within this of a mover that the report has shown, a detection is of that mover.
     """
-    items = np.flatnonzero(unclaimed > LEAST_UNCLAIMED)
-    items = items[_first_of_name(table, scan, items, predicted.rows[paired])]
-    if not len(items):
-        return
-    if sensor.extent_m > 0.0:
-        items = items[_apart(table, scan.z[items], predicted, paired, sensor.extent_m)]
-    if not len(items):
-        return
-    count = len(items)
-    fresh = TrackTable(count)
-    fresh.track_id = track_ids(scan, scan.item[items])
-    fresh.time[:] = scan.time
-    fresh.mode[:] = scan.mode
-    _place(fresh, scan, items, settings)
-    fresh.h_time[:] = scan.time
-    update_heights(fresh, scan, np.arange(count), items, settings)
-    fresh.hits[:] = 1
-    fresh.llr[:] = existence.log_odds(unclaimed[items] * (ratio / (1.0 + ratio)))
-    if sensor.cooperative:
-        fresh.llr[:] = settings.cap_llr
-    fresh.sensors[:, 0] = scan.sensor
-    fresh.heard[:, 0] = scan.time
-    likelihood = class_likelihood(scan.classes[items], sensor)
-    fresh.classes[:] = likelihood - likelihood.max(axis=1, keepdims=True)
-    fresh.identity_kind[:] = scan.identity_kind[items]
-    fresh.identity[:] = scan.identity[items]
-    outcome.add(fresh.track_id, UpdateReason.DETECTED)
-    if sensor.cooperative:
-        fresh.status[:] = Status.CONFIRMED
-        outcome.add(fresh.track_id, UpdateReason.CONFIRMED)
-    table.append(fresh)
+    items = np.empty(len(scan), dtype=np.int64)
+    count = 0
+    named = False
+    for j in range(len(scan)):
+        if free[j] > LEAST_UNCLAIMED and not math.isnan(scan[j].z[0]):
+            items[count] = j
+            count += 1
+            named = named or scan[j].name != 0
+    items = items[:count]
+    if named:
+        items = items[_first_of_name(predicted, rows, scan, items)]
+    if extent_m > 0.0 and len(items):
+        items = items[_apart(predicted, rows, scan, items, extent_m)]
+    return items
 
 
-def _place(fresh: TrackTable, scan: Scan, items: Array, settings: Settings) -> None:
-    """Where new tracks are and how fast, in each mode."""
-    fresh.mu[:] = 1.0 / MODES
-    fresh.born[:] = scan.time
-    fresh.anchor[:, :2] = scan.z[items]
-    fresh.anchor[:, 2] = 0.5 * (scan.R[items, 0, 0] + scan.R[items, 1, 1])
-    fresh.x[:, :, :2] = scan.z[items][:, None]
-    fresh.P[:] = 0.0
-    R = scan.R[items]
-    # A detection of another time than the report's is carried to it by an unknown velocity.
-    delta = scan.delta[items]
-    for mode, speed in enumerate(settings.initial_speed_mps):
-        fresh.P[:, mode, 0] = R[:, 0, 0] + (delta * speed) ** 2
-        fresh.P[:, mode, 1] = R[:, 0, 1]
-        fresh.P[:, mode, 4] = R[:, 1, 1] + (delta * speed) ** 2
-        fresh.P[:, mode, 7] = fresh.P[:, mode, 9] = speed * speed
-    moving = np.flatnonzero(~np.isnan(scan.velocity[items, 0]))
-    if len(moving):
-        velocity = scan.velocity[items[moving], :2]
-        fresh.x[moving, :, 2:] = velocity[:, None]
-        fresh.x[moving, :, :2] -= (delta[moving, None] * velocity)[:, None]
-        fresh.P[moving[:, None], :, [7, 9]] = scan.velocity_variance[items[moving], None, None]
-    rated = ~np.isnan(scan.range_rate[items]) & np.isnan(scan.velocity[items, 0])
-    if rated.any():
-        rows = np.flatnonzero(rated)
-        take_rates(
-            rows, items[rows], fresh.x, fresh.P, fresh.mu, scan.velocity, scan.velocity_variance,
-            scan.range_rate, scan.range_rate_variance, scan.sight,
-        )  # fmt: skip
-
-
-def _first_of_name(table: TrackTable, scan: Scan, items: Array, rows: Array) -> Bools:
-    """Which items bear no identity, or one that neither rows heard now nor an item before bear.
+@kernel
+def _first_of_name(predicted: Array, rows: Array, scan: Array, items: Int64s) -> Bools:
+    """Which items bear no name, or one that neither rows heard now nor an item before bear.
 
     A mover that says its name several times in a report is still one.
     """
+    heard = np.empty(len(predicted), dtype=np.int64)
+    count = 0
+    for i in range(len(predicted)):
+        if predicted[i].own >= 0 or predicted[i].pointed:
+            heard[count] = rows[predicted[i].row].name
+            count += 1
+    heard = np.sort(heard[:count])
+    names = np.empty(len(items), dtype=np.int64)
+    for k in range(len(items)):
+        names[k] = scan[items[k]].name
     fresh = np.ones(len(items), dtype=np.bool_)
-    kind = scan.identity_kind[items]
-    if not (kind != IdentityKind.NONE).any():
-        return fresh
-    heard = set(zip(table.identity_kind[rows].tolist(), table.identity[rows].tolist(), strict=True))
-    names = zip(kind.tolist(), scan.identity[items].tolist(), strict=True)
-    for index, name in enumerate(names):
-        if name[0] != IdentityKind.NONE:
-            fresh[index] = name not in heard
-            heard.add(name)
+    order = np.argsort(names, kind="mergesort")
+    for k in range(len(items)):
+        name = names[order[k]]
+        if name == 0:
+            continue
+        at = np.searchsorted(heard, name)
+        known = at < count and heard[at] == name
+        fresh[order[k]] = not known and (k == 0 or names[order[k - 1]] != name)
     return fresh
 
 
+@kernel
 def _apart(
-    table: TrackTable, z: Floats, predicted: Predicted, paired: Bools, extent_m: float
+    predicted: Array, rows: Array, scan: Array, items: Int64s, extent_m: float
 ) -> Bools:
-    """Which places (k, 2) lie farther than the extent from targets that the report has shown."""
-    rows = predicted.rows
-    known = (table.status[rows] != Status.TENTATIVE) | paired
-    apart = np.ones(len(z), dtype=np.bool_)
-    if known.any():
-        distance, _ = cKDTree(predicted.mean[known, :2]).query(z)
-        apart = np.asarray(distance) >= extent_m
-    # Places kept lie an extent apart, so each cell of that size holds few of them.
-    cells: dict[tuple[int, int], list[tuple[float, float]]] = {}
-    columns = np.floor(z / max(extent_m, 1e-3)).astype(np.int64).tolist()
-    points = z.tolist()
-    for index in np.flatnonzero(apart).tolist():
-        (east, north), (column, row) = points[index], columns[index]
-        near = (
-            place
-            for a in (column - 1, column, column + 1)
-            for b in (row - 1, row, row + 1)
-            for place in cells.get((a, b), ())
-        )
-        if any((e - east) ** 2 + (n - north) ** 2 < extent_m * extent_m for e, n in near):
-            apart[index] = False
+    """Which items lie farther than the extent from targets that the report has shown.
+
+    Places that are kept stand in a table of cells of that size, found by a mix of their numbers.
+    """
+    most = len(predicted) + len(items)
+    size = 16
+    while size < 2 * most:
+        size *= 2
+    head = np.full(size, -1)
+    chain = np.empty(most, dtype=np.int64)
+    place = np.empty((most, 2))
+    kept = 0
+    for i in range(len(predicted)):
+        to = predicted[i]
+        if rows[to.row].status != _TENTATIVE or to.own >= 0 or to.pointed:
+            place[kept, 0], place[kept, 1] = to.mean[0], to.mean[1]
+            _put(head, chain, place, kept, extent_m)
+            kept += 1
+    apart = np.ones(len(items), dtype=np.bool_)
+    for k in range(len(items)):
+        east, north = scan[items[k]].z[0], scan[items[k]].z[1]
+        if _anybody(head, chain, place, east, north, extent_m):
+            apart[k] = False
         else:
-            cells.setdefault((column, row), []).append((east, north))
+            place[kept, 0], place[kept, 1] = east, north
+            _put(head, chain, place, kept, extent_m)
+            kept += 1
     return apart
 
 
-def track_ids(scan: Scan, items: Array) -> Int64s:
-    """Ids (k,) > 0 that depend only on the detections that initiate the tracks.
+@kernel
+def _slot(column: float, row: float, size: int) -> int:
+    packed = np.uint64(np.int64(column)) * np.uint64(0x9E3779B97F4A7C15)
+    return np.int64(mixed(packed + np.uint64(np.int64(row))) & np.uint64(size - 1))
+
+
+@kernel
+def _put(head: Int64s, chain: Int64s, place: Floats, index: int, cell: float) -> None:
+    slot = _slot(np.floor(place[index, 0] / cell), np.floor(place[index, 1] / cell), len(head))
+    chain[index] = head[slot]
+    head[slot] = index
+
+
+@kernel
+def _anybody(
+    head: Int64s, chain: Int64s, place: Floats, east: float, north: float, cell: float
+) -> bool:
+    column, row = np.floor(east / cell), np.floor(north / cell)
+    for a in range(-1, 2):
+        for b in range(-1, 2):
+            index = head[_slot(column + a, row + b, len(head))]
+            while index >= 0:
+                de, dn = place[index, 0] - east, place[index, 1] - north
+                if de * de + dn * dn < cell * cell:
+                    return True
+                index = chain[index]
+    return False
+
+
+@kernel
+def start(
+    track: Array, d: Array, track_id: int, unclaimed: float, ratio: float, sensor: Array,
+    now: int, index: int, mode: int, s: Array, room: Floats,
+) -> None:  # fmt: skip
+    """Fill a new track's record from the detection that starts it.
+
+    Parameters
+    ----------
+    track, d
+        The record to fill, and the detection.
+    track_id
+        Its id.
+    unclaimed
+        Probability that the detection belongs to no track.
+    ratio
+        Movers not known yet that the report brings out, against its clutter.
+    sensor, s
+        `fusion.gathered.SENSOR`, and constants.
+    now, index, mode
+        Time of the report, ns, its sensor's index, and its mode.
+    room
+        (2, K), to work in.
+    """
+    track.track_id = track_id
+    track.time = track.born = track.h_time = now
+    track.mode, track.moved, track.head, track.hits = mode, 0, -1, 1
+    track.anchor[0], track.anchor[1] = d.z[0], d.z[1]
+    track.anchor[2] = 0.5 * (d.R[0, 0] + d.R[1, 1])
+    track.h[0] = track.h[1] = track.Ph[0] = track.Ph[1] = track.Ph[2] = np.nan
+    for k in range(N_CLASSES):
+        track.classes[k] = 0.0
+    for k in range(len(track.sensors)):
+        track.sensors[k], track.heard[k] = -1, 0
+    track.sensors[0], track.heard[0] = index, now
+    track.name, track.identity_kind = d.name, d.identity_kind
+    for w in range(WORDS):
+        track.words[w] = d.words[w]
+    _place(track, d, s)
+    take_height(track, d, now, s)
+    learn_class(track, d, sensor, room)
+    if sensor.cooperative:
+        track.llr, track.status = s.cap_llr, _CONFIRMED
+    else:
+        track.llr, track.status = log_odds(unclaimed * (ratio / (1.0 + ratio))), _TENTATIVE
+
+
+@kernel
+def _place(track: Array, d: Array, s: Array) -> None:
+    """Where a new track is and how fast, in each mode."""
+    moving = not math.isnan(d.velocity[0])
+    for k in range(MODES):
+        track.mu[k] = 1.0 / MODES
+        speed = s.initial_speed_mps[k]
+        # A detection of another time than the report's is carried to it by an unknown velocity.
+        blur = d.delta * speed * d.delta * speed
+        track.x[k, 0], track.x[k, 1] = d.z[0], d.z[1]
+        track.x[k, 2] = track.x[k, 3] = 0.0
+        for c in range(PACKED):
+            track.P[k, c] = 0.0
+        track.P[k, 0], track.P[k, 1] = d.R[0, 0] + blur, d.R[0, 1]
+        track.P[k, 4] = d.R[1, 1] + blur
+        track.P[k, 7] = track.P[k, 9] = speed * speed
+        if moving:
+            track.x[k, 2], track.x[k, 3] = d.velocity[0], d.velocity[1]
+            track.x[k, 0] -= d.delta * d.velocity[0]
+            track.x[k, 1] -= d.delta * d.velocity[1]
+            track.P[k, 7] = track.P[k, 9] = d.velocity_variance
+    if not moving:
+        take_velocity(track, d)
+
+
+@kernel
+def id_of(offset: int, item: int) -> int:
+    """Id > 0 of a track: it depends only on the detection that initiates it.
 
     Offset and item are packed and mixed by the finaliser of SplitMix64 (Steele, Lea, Flood 2014,
     doi:10.1145/2660193.2660195), a bijection of 64 bits of which 63 are kept: two tracks share an
     id with probability 2^-63 while an input has fewer than 2^24 detections.
     """
-    packed = scan.offset << 24
-    value = np.uint64(packed & 0xFFFFFFFFFFFFFFFF) + items.astype(np.uint64)
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    value = value ^ (value >> np.uint64(31))
-    ids: Int64s = (value & np.uint64(0x7FFFFFFFFFFFFFFF)).astype(np.int64)
-    return np.maximum(ids, 1)
+    value = mixed(np.uint64(offset << 24) + np.uint64(item))
+    return max(np.int64(value & np.uint64(0x7FFFFFFFFFFFFFFF)), 1)

@@ -36,7 +36,9 @@ from fusion.measure_kernels import (
 )
 from fusion.names import words_of
 from fusion.pd_kernel import VIEW, views
+from fusion.records import MEASURED
 from fusion.settings import LINE_SIGMA_M, LOWEST_M
+from fusion.table import identities
 from model.arrays import Array, Bools, Floats, Int64s
 from model.coverage import CONFIGURED, Look
 from model.detections import DetectionKind, Detections
@@ -88,6 +90,8 @@ class Scan:
         (n,) rad in the plane of the region, and rad²; NaN unless a bearing.
     identity_kind, identity, classes
         As in `Detections`.
+    rows
+        (n,) `fusion.records.MEASURED`, in which all that has n rows stands.
     """
 
     time: int
@@ -101,42 +105,34 @@ class Scan:
     look: Look
     view: Floats
     origin: Floats
-    item: Int64s
-    name: Int64s
-    z: Floats
-    R: Floats
-    delta: Floats
-    height: Floats
-    height_variance: Floats
-    velocity: Floats
-    velocity_variance: Floats
-    range_rate: Floats
-    range_rate_variance: Floats
-    sight: Floats
-    azimuth: Floats
-    azimuth_variance: Floats
-    identity_kind: Array
-    identity: Array
-    classes: Array
+    rows: Array
 
     def __len__(self) -> int:
-        return len(self.item)
+        return len(self.rows)
+
+    def __getattr__(self, name: str) -> Array:
+        if name in PER_DETECTION:
+            column: Array = self.rows[name]
+            return column
+        raise AttributeError(name)
 
     def take(self, mask: Bools) -> "Scan":
         """The report with some of its measurements only."""
-        return replace(self, **{name: getattr(self, name)[mask] for name in PER_DETECTION})
+        return replace(self, rows=self.rows[mask])
+
+    @property
+    def identity(self) -> Array:
+        """(n,) bytes24."""
+        return identities(self.rows)
 
     @property
     def planar(self) -> Bools:
         """(n,) which measurements say where in the plane."""
-        return ~np.isnan(self.z[:, 0])
+        return ~np.isnan(self.rows["z"][:, 0])
 
 
-PER_DETECTION = Scan.__slots__[Scan.__slots__.index("item") :]
-"""Attributes of `Scan` that have a row for each detection."""
-
-_WIDTH = 21
-"""Numbers of 8 bytes that a detection has in all of its measurement."""
+PER_DETECTION = tuple(name for name in MEASURED.names or () if name != "words")
+"""What `Scan` has a row of for each detection, besides `identity`."""
 
 _COUNTED = np.zeros(0, dtype=np.int64)
 """In place of given firsts: count them."""
@@ -203,14 +199,7 @@ def scans_of(
         raise IndexError(f"report {bad} is of sensor {d.sensor[bad]}, of {len(sensors)}")
     where = np.empty((count, 2))
     inside = np.empty(rows, dtype=np.bool_)
-    # One piece of memory: the pages of a great one are few and large, and soon had.
-    room = np.empty(_WIDTH * rows)
-    z, sight = room[: 4 * rows].reshape(2, rows, 2)
-    R, velocity = room[4 * rows : 8 * rows], room[8 * rows : 11 * rows]
-    R, velocity = R.reshape(rows, 2, 2), velocity.reshape(rows, 3)
-    delta, height, height_variance, velocity_variance, *rest = room[11 * rows :].reshape(10, rows)
-    azimuth, azimuth_variance, range_rate, range_rate_variance, *rest = rest
-    item, name = (column.view(np.int64) for column in rest)
+    out = np.empty(rows, MEASURED)
     lines = measure(
         facts,
         origin,
@@ -227,30 +216,18 @@ def scans_of(
         plain(d.velocity_sigma),
         plain(d.identity_kind),
         plain(words_of(d.identity)),
+        plain(d.classes),
         known.stand,
         known.sigmas,
         region.origin,
         region.rotation,
         region.radius_m,
         where,
-        item,
-        name,
         inside,
-        z,
-        R,
-        delta,
-        height,
-        height_variance,
-        velocity,
-        velocity_variance,
-        range_rate,
-        range_rate_variance,
-        sight,
-        azimuth,
-        azimuth_variance,
+        out,
     )
     if lines:
-        _add_lines(d, facts, known, region, z, R, inside)
+        _add_lines(d, facts, known, region, out["z"], out["R"], inside)
     view = np.empty((count, VIEW))
     views(
         facts,
@@ -267,7 +244,6 @@ def scans_of(
         region.curvature[1],
         view,
     )
-    kinds, identity, classes = d.identity_kind, d.identity, d.classes
     scans = []
     for row, said in enumerate(facts.tolist()):
         time, reported, received, offset, first, of, mode, begin, stop, outside, says = said
@@ -283,23 +259,7 @@ def scans_of(
             _look_of(d, row, says) if says else CONFIGURED,
             view[row],
             where[row],
-            item[begin:stop],
-            name[begin:stop],
-            z[begin:stop],
-            R[begin:stop],
-            delta[begin:stop],
-            height[begin:stop],
-            height_variance[begin:stop],
-            velocity[begin:stop],
-            velocity_variance[begin:stop],
-            range_rate[begin:stop],
-            range_rate_variance[begin:stop],
-            sight[begin:stop],
-            azimuth[begin:stop],
-            azimuth_variance[begin:stop],
-            kinds[begin:stop],
-            identity[begin:stop],
-            classes[begin:stop],
+            out[begin:stop],
         )
         scans.append(scan.take(inside[begin:stop]) if outside else scan)
     return scans

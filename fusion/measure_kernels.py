@@ -34,9 +34,11 @@ from fusion.geodesy import (
 )
 from fusion.jit import kernel
 from fusion.names import name_of
+from fusion.records import WORDS
 from fusion.settings import LEAST_HEIGHT_SIGMA_M, LOWEST_M, NANO, NEW_TARGET_SPREAD_M
 from model.arrays import Array, Bools, Floats, Int64s
 from model.detections import DetectionKind
+from model.taxonomy import N_CLASSES
 
 Pair = tuple[float, float]
 
@@ -127,32 +129,20 @@ def measure(
     velocity_sigma: Floats,
     identity_kind: Array,
     words: Array,
+    classes: Array,
     stand: Floats,
     sigmas: Floats,
     region_origin: Floats,
     rotation: Floats,
     region_radius: float,
     where: Floats,
-    item: Int64s,
-    name: Int64s,
     inside: Bools,
-    z: Floats,
-    R: Floats,
-    delta: Floats,
-    height: Floats,
-    height_variance: Floats,
-    out_velocity: Floats,
-    velocity_variance: Floats,
-    range_rate: Floats,
-    range_rate_variance: Floats,
-    sight: Floats,
-    azimuth: Floats,
-    azimuth_variance: Floats,
+    out: Array,
 ) -> int:
     """Fill everything from `where` on; returns how many lines there are, which are left NaN.
 
     `inside` (N,): the detection says where, and that is within the region. The others are counted
-    in `facts`.
+    in `facts`. `out` (N,): `fusion.records.MEASURED`.
     """
     lines = 0
     seen_a, shrink, lapse = np.nan, np.nan, np.nan
@@ -183,9 +173,15 @@ def measure(
         outside = 0
         for i in range(begin, stop):
             k = kind[i]
-            item[i] = facts[m, FIRST] + i - begin
-            name[i] = name_of(identity_kind[i], words[i, 0], words[i, 1], words[i, 2])
-            delta[i] = (detection_time[i] - reported) * NANO
+            o = out[i]
+            o.item = facts[m, FIRST] + i - begin
+            o.name = name_of(identity_kind[i], words[i, 0], words[i, 1], words[i, 2])
+            o.identity_kind = identity_kind[i]
+            for w in range(WORDS):
+                o.words[w] = words[i, w]
+            for c in range(N_CLASSES):
+                o.classes[c] = classes[i, c]
+            o.delta = (detection_time[i] - reported) * NANO
             east = north = up = up_variance = ee = en = nn = np.nan
             rate = rate_variance = sight_e = sight_n = angle = angle_variance = np.nan
             turn_here = turn
@@ -246,26 +242,26 @@ def measure(
             elif k == _LINE:
                 lines += 1
             lacking = _lacking(ee, en, nn)
-            z[i, 0], z[i, 1] = east, north
-            R[i, 0, 0], R[i, 1, 1] = ee + lacking, nn + lacking
-            R[i, 0, 1] = R[i, 1, 0] = en
-            height[i] = up
-            height_variance[i] = _at_least(up_variance, LEAST_HEIGHT_SIGMA_M**2)
-            range_rate[i], range_rate_variance[i] = rate, rate_variance
-            sight[i, 0], sight[i, 1] = sight_e, sight_n
-            azimuth[i], azimuth_variance[i] = angle, angle_variance
+            o.z[0], o.z[1] = east, north
+            o.R[0, 0], o.R[1, 1] = ee + lacking, nn + lacking
+            o.R[0, 1] = o.R[1, 0] = en
+            o.height = up
+            o.height_variance = _at_least(up_variance, LEAST_HEIGHT_SIGMA_M**2)
+            o.range_rate, o.range_rate_variance = rate, rate_variance
+            o.sight[0], o.sight[1] = sight_e, sight_n
+            o.azimuth, o.azimuth_variance = angle, angle_variance
             # East and north turn with the place; up stays, for climb rates are of the height.
             v_e, v_n = velocity[i, 0], velocity[i, 1]
-            velocity_variance[i] = np.nan
+            o.velocity_variance = np.nan
             if not math.isnan(v_e):
                 sigma_v = _or(velocity_sigma[i], sigmas[s, VELOCITY])
-                velocity_variance[i] = sigma_v * sigma_v
+                o.velocity_variance = sigma_v * sigma_v
                 v_e, v_n = (
                     turn_here[0] * v_e + turn_here[1] * v_n,
                     turn_here[2] * v_e + turn_here[3] * v_n,
                 )
-            out_velocity[i, 0], out_velocity[i, 1] = v_e, v_n
-            out_velocity[i, 2] = velocity[i, 2]
+            o.velocity[0], o.velocity[1] = v_e, v_n
+            o.velocity[2] = velocity[i, 2]
             near = east * east + north * north <= region_radius * region_radius
             inside[i] = near or not math.isnan(angle)
             if not inside[i]:

@@ -13,13 +13,13 @@ Y. Bar-Shalom, X. R. Li, T. Kirubarajan, "Estimation with Applications to Tracki
 Navigation", Wiley 2001, sections 6.2.2 and 11.6.6, doi:10.1002/0471221279.
 """
 
+import math
+
 import numpy as np
 
 from fusion.jit import kernel
+from fusion.records import MODES, PACKED, PREDICTED
 from model.arrays import Array, Floats
-
-PACKED = 10
-"""Numbers of a packed covariance of four states."""
 
 UPPER = (np.array([0, 0, 0, 0, 1, 1, 1, 2, 2, 3]), np.array([0, 1, 2, 3, 1, 2, 3, 2, 3, 3]))
 """Row and column of each packed number."""
@@ -45,27 +45,23 @@ def mix_and_predict(
     x_out, P_out, mu_out
         Filled with the prediction.
     """
-    K = len(mu)
-    leave = 1.0 - np.exp(-dt / sojourn_s) if K > 1 else 0.0
     # In the end of a long silence every mode is as likely as any other.
-    change = leave / K
-    stay = 1.0 - leave + change
-    for j in range(K):
+    change = (1.0 - math.exp(-dt / sojourn_s)) / MODES
+    stay = 1.0 - (MODES - 1) * change
+    for j in range(MODES):
         total = 0.0
-        for i in range(K):
+        for i in range(MODES):
             total += (stay if i == j else change) * mu[i]
         mu_out[j] = total
         for a in range(4):
             value = 0.0
-            for i in range(K):
+            for i in range(MODES):
                 value += (stay if i == j else change) * mu[i] * x[i, a]
             x_out[j, a] = value / total
-        for c in range(10):
+        for c in range(PACKED):
             P_out[j, c] = 0.0
-        for i in range(K):
+        for i in range(MODES):
             w = (stay if i == j else change) * mu[i] / total
-            if w == 0.0:
-                continue
             d0 = x[i, 0] - x_out[j, 0]
             d1 = x[i, 1] - x_out[j, 1]
             d2 = x[i, 2] - x_out[j, 2]
@@ -81,6 +77,17 @@ def mix_and_predict(
             P_out[j, 8] += w * (P[i, 8] + d2 * d3)
             P_out[j, 9] += w * (P[i, 9] + d3 * d3)
         predict_one(x_out[j], P_out[j], dt, density[j])
+
+
+@kernel
+def carry(x: Floats, P: Floats, dt: float) -> None:
+    """Carry one mode along its own velocity, without noise: `x` (4,), `P` (10,), in place.
+
+    Forth and back again it is as it was. A late report is taken in so: the track is carried back to
+    the time of the report, updated there, and carried forward again. What the mover did meanwhile
+    besides going straight on is left out of it, so this is for reports that are little late.
+    """
+    predict_one(x, P, dt, 0.0)
 
 
 @kernel
@@ -106,15 +113,14 @@ def predict_one(x: Floats, P: Floats, dt: float, density: float) -> None:
 @kernel
 def combine(x: Floats, P: Floats, mu: Floats, x_out: Floats, P_out: Floats) -> None:
     """Mean (4,) and packed covariance (10,) of a track's modes."""
-    K = len(mu)
     for a in range(4):
         value = 0.0
-        for k in range(K):
+        for k in range(MODES):
             value += mu[k] * x[k, a]
         x_out[a] = value
-    for c in range(10):
+    for c in range(PACKED):
         P_out[c] = 0.0
-    for k in range(K):
+    for k in range(MODES):
         d0, d1 = x[k, 0] - x_out[0], x[k, 1] - x_out[1]
         d2, d3 = x[k, 2] - x_out[2], x[k, 3] - x_out[3]
         w = mu[k]
@@ -130,38 +136,34 @@ def combine(x: Floats, P: Floats, mu: Floats, x_out: Floats, P_out: Floats) -> N
         P_out[9] += w * (P[k, 9] + d3 * d3)
 
 
-@kernel
-def combine_rows(
-    rows: Array, x: Floats, P: Floats, mu: Floats, mean: Floats, spread: Floats
-) -> None:
-    """`combine` for some rows; fills the last two, a row each."""
-    for n in range(len(rows)):
-        combine(x[rows[n]], P[rows[n]], mu[rows[n]], mean[n], spread[n])
+def moments_at(records: Array, dt: Floats, settings: Array) -> tuple[Floats, Floats]:
+    """Means (n, 4) and packed covariances (n, 10) of tracks predicted by `dt` (n,) s.
 
-
-@kernel
-def predict_rows(
-    rows: Array, x: Floats, P: Floats, mu: Floats, dt: Floats, density: Floats, sojourn_s: float,
-    xp: Floats, Pp: Floats, mup: Floats, mean: Floats, spread: Floats,
-) -> None:  # fmt: skip
-    """Predict some rows of a table by `dt` (n,) s; fills the last five, n rows each."""
-    for n in range(len(rows)):
-        row = rows[n]
-        mix_and_predict(x[row], P[row], mu[row], dt[n], density, sojourn_s, xp[n], Pp[n], mup[n])
-        combine(xp[n], Pp[n], mup[n], mean[n], spread[n])
-
-
-def moments_at(
-    x: Floats, P: Floats, mu: Floats, dt: Floats, density: Floats, sojourn_s: float
-) -> tuple[Floats, Floats]:
-    """Means (T, 4) and packed covariances (T, 10) of tracks predicted by `dt` (T,) s."""
-    count, K = mu.shape
-    mean, spread = np.empty((count, 4)), np.empty((count, PACKED))
-    predict_rows(
-        np.arange(count), x, P, mu, dt, density, sojourn_s,
-        np.empty((count, K, 4)), np.empty((count, K, PACKED)), np.empty((count, K)), mean, spread,
-    )  # fmt: skip
+    Parameters
+    ----------
+    records
+        (n,) with `x`, `P` and `mu` (`fusion.records.TRACK`).
+    dt
+        s, not negative.
+    settings
+        `fusion.settings.Settings.record`.
+    """
+    mean, spread = np.empty((len(records), 4)), np.empty((len(records), PACKED))
+    _moments(records, dt, settings, np.zeros(1, PREDICTED), mean, spread)
     return mean, spread
+
+
+@kernel
+def _moments(
+    records: Array, dt: Floats, settings: Array, room: Array, mean: Floats, spread: Floats
+) -> None:
+    s, to = settings[0], room[0]
+    for n in range(len(records)):
+        of = records[n]
+        mix_and_predict(
+            of.x, of.P, of.mu, dt[n], s.acceleration_density, s.sojourn_s, to.x, to.P, to.mu
+        )
+        combine(to.x, to.P, to.mu, mean[n], spread[n])
 
 
 def unpacked(P: Floats) -> Floats:

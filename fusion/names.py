@@ -11,14 +11,12 @@ published is the identity itself, never the name.
 import numpy as np
 
 from fusion.jit import kernel
+from fusion.records import WORDS
 from model.arrays import Array, Int64s
-from model.detections import IDENTITY_BYTES, IdentityKind
+from model.detections import IdentityKind
 
 NO_NAME = 0
 """Name of what bears no identity."""
-
-WORDS = IDENTITY_BYTES // 8
-"""Words of 64 bits in an identity."""
 
 _NONE = int(IdentityKind.NONE)
 

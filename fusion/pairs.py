@@ -1,142 +1,183 @@
 """Which detection could belong to which track, and what each pair is worth."""
 
-from dataclasses import dataclass
+import math
 
 import numpy as np
 
-from fusion import kalman
 from fusion.classes import class_score
-from fusion.gate import pairs_within
-from fusion.measure import Scan
-from fusion.reach import Predicted
-from fusion.settings import MODES, NANO, RATE_SPAN_MPS, Settings
-from fusion.table import TrackTable
-from fusion.weigh import weigh
-from model.arrays import Array, Bools, Floats
-from model.detections import IdentityKind
-from model.sensors import Sensor
+from fusion.gate import search
+from fusion.jit import kernel
+from fusion.records import MODES, PAIR
+from fusion.settings import NANO, RATE_SPAN_MPS
+from model.arrays import Array, Floats, Int64s
+from model.taxonomy import N_CLASSES
+
+TWO_PI = 2.0 * math.pi
+
+Window = tuple[Floats, Floats, Floats, Int64s]
 
 
-@dataclass(slots=True)
-class Pairs:
-    """Gated pairs, sorted by row, then item.
+@kernel
+def window(predicted: Array, rows: Array, scan: Array, said: Int64s, s: Array) -> Window:
+    """Where to look for detections of each track: what `fusion.gate.search` takes.
 
     Parameters
     ----------
-    row
-        (p,) row in `fusion.reach.Predicted`.
-    item
-        (p,) detection.
-    likelihood
-        (p, K) density of the detection under each mode of the track, 1/m².
-    ratio
-        (p,) likelihood ratio of the detection against clutter, if the track is there and is
-        detected.
-    named
-        (p,) whether the detection bears the track's identity.
+    predicted
+        (n,) `fusion.records.PREDICTED`.
+    rows
+        The table's records.
+    scan
+        (m,) `fusion.records.MEASURED`.
+    said
+        Names that the report says, rising (`fusion.near.names_said`).
+    s
+        Constants.
+
+    Returns
+    -------
+    tuple
+        Points (n, 2), reach (n,), targets (q, 2), m, and (q,) which detections the targets are:
+        those that say where in the plane.
     """
-
-    row: Array
-    item: Array
-    likelihood: Floats
-    ratio: Floats
-    named: Bools
-
-
-def gated_pairs(
-    table: TrackTable, scan: Scan, predicted: Predicted, sensor: Sensor, settings: Settings
-) -> Pairs:
-    """Pairs within the gate."""
-    items = np.flatnonzero(scan.planar)
-    lag = np.abs(scan.delta[items]).max()
-    rates = np.maximum(predicted.spread[:, 7], predicted.spread[:, 9])
-    largest = _largest_variance(predicted.P).max(axis=1) + _largest(scan.R[items]).max()
-    largest = largest + lag * lag * rates
-    # The modes of a track lie apart from its mean.
-    apart = np.abs(predicted.x[:, :, :2] - predicted.mean[:, None, :2]).max(axis=(1, 2))
-    slack = np.hypot(predicted.mean[:, 2], predicted.mean[:, 3]) * lag + 1.5 * apart
-    reach = np.sqrt(settings.gate * largest) + slack
-    table_named = table.identity_kind[predicted.rows] != IdentityKind.NONE
-    if table_named.any() and (scan.identity_kind[items] != IdentityKind.NONE).any():
-        named = table_named & np.isin(table.identity[predicted.rows], scan.identity[items])
-        reach = np.where(named, np.sqrt(settings.identity_gate * largest) + slack, reach)
-    row, column = pairs_within(np.ascontiguousarray(predicted.mean[:, :2]), reach, scan.z[items])
-    item = items[column]
-    beside = _height_distance(table, scan, predicted.rows[row], item, settings)
-    rate, rate_score = _rate_distance(scan, predicted, row, item)
-    beside = beside + rate
-    matched = names_match(table, scan, predicted.rows[row], item)
-    limit = np.where(matched, settings.identity_gate, settings.gate)
-    likelihood, keep = np.empty((len(row), MODES)), np.empty(len(row), dtype=np.bool_)
-    weigh(
-        row, item, predicted.x, predicted.P, predicted.mu, scan.z, scan.R, scan.delta, beside,
-        limit, likelihood, keep,
-    )  # fmt: skip
-    kind = table.identity_kind[predicted.rows[row]]
-    rival = (
-        (kind == scan.identity_kind[item])
-        & (kind != IdentityKind.NONE)
-        & (table.identity[predicted.rows[row]] != scan.identity[item])
-    )
-    keep &= ~rival & (table.mode[predicted.rows[row]] == scan.mode)
-    row, item, likelihood, matched = row[keep], item[keep], likelihood[keep], matched[keep]
-    both = (predicted.mu[row] * likelihood).sum(axis=1)
-    score = rate_score[keep] - 0.5 * beside[keep]
-    score = score + class_score(table.classes[predicted.rows[row]], scan.classes[item], sensor)
-    ratio = both * np.exp(score) / predicted.density
-    return Pairs(row, item, likelihood, ratio, matched)
+    items = np.empty(len(scan), dtype=np.int64)
+    targets = np.empty((len(scan), 2))
+    count = 0
+    lag = widest = 0.0
+    for j in range(len(scan)):
+        d = scan[j]
+        if math.isnan(d.z[0]):
+            continue
+        items[count] = j
+        targets[count, 0], targets[count, 1] = d.z[0], d.z[1]
+        count += 1
+        lag = max(lag, abs(d.delta))
+        half = 0.5 * (d.R[0, 0] + d.R[1, 1])
+        widest = max(widest, half + math.hypot(0.5 * (d.R[0, 0] - d.R[1, 1]), d.R[0, 1]))
+    points, reach = np.empty((len(predicted), 2)), np.empty(len(predicted))
+    for i in range(len(predicted)):
+        p = predicted[i]
+        largest = p.largest + widest + lag * lag * max(p.spread[7], p.spread[9])
+        # The modes of a track lie apart from its mean.
+        apart = 0.0
+        for k in range(MODES):
+            apart = max(apart, abs(p.x[k, 0] - p.mean[0]), abs(p.x[k, 1] - p.mean[1]))
+        slack = math.hypot(p.mean[2], p.mean[3]) * lag + 1.5 * apart
+        gate = s.gate
+        if len(said) and rows[p.row].name != 0:
+            at = np.searchsorted(said, rows[p.row].name)
+            if at < len(said) and said[at] == rows[p.row].name:
+                gate = s.identity_gate
+        points[i, 0], points[i, 1] = p.mean[0], p.mean[1]
+        reach[i] = math.sqrt(gate * largest) + slack
+    return points, reach, targets[:count], items[:count]
 
 
-def _largest_variance(P: Floats) -> Floats:
-    """Larger eigenvalue (..., ) of the positions' 2 x 2 blocks of packed covariances."""
-    half = 0.5 * (P[..., 0] + P[..., 4])
-    return half + np.hypot(0.5 * (P[..., 0] - P[..., 4]), P[..., 1])
+@kernel
+def gated(
+    predicted: Array, rows: Array, scan: Array, i: Int64s, items: Int64s, sensor: Array,
+    density: Floats, now: int, mode: int, s: Array,
+) -> Array:  # fmt: skip
+    """Pairs within the gate, and what each is worth.
+
+    Parameters
+    ----------
+    predicted, rows, scan, s
+        As in `window`.
+    i, items
+        (p,) prediction and detection of each pair within reach, in this order.
+    sensor
+        `fusion.gathered.SENSOR`.
+    density
+        (m,) clutter at each detection, per m² and report.
+    now, mode
+        Of the report: ns, and `model.detections.Mode`.
+
+    Returns
+    -------
+    numpy.ndarray
+        (q,) `fusion.records.PAIR`, in the same order; `psi` and `share` are not filled.
+    """
+    pairs = np.empty(len(i), PAIR)
+    room = np.empty((2, N_CLASSES))
+    count = 0
+    for p in range(len(i)):
+        to, d = predicted[i[p]], scan[items[p]]
+        track = rows[to.row]
+        rival = track.identity_kind == d.identity_kind and track.name != d.name
+        if (rival and d.name != 0 and track.name != 0) or track.mode != mode:
+            continue
+        named = d.name != 0 and track.name == d.name
+        beside, score = 0.0, 0.0
+        if not math.isnan(d.height) and not math.isnan(track.h[0]):
+            beside += _height_distance(track, d, now, s.climb_density)
+        if not math.isnan(d.range_rate):
+            square, more = _rate_distance(to, d)
+            beside += square
+            score += more
+        limit = s.identity_gate if named else s.gate
+        pair = pairs[count]
+        if not weigh(to, d, limit - beside, pair):
+            continue
+        score += class_score(track, d, sensor, room) - 0.5 * beside
+        pair.row, pair.item, pair.named = i[p], items[p], named
+        pair.ratio = pair.both / density[items[p]] * (math.exp(score) if score != 0.0 else 1.0)
+        count += 1
+    return pairs[:count]
 
 
-def _largest(R: Floats) -> Floats:
-    half = 0.5 * (R[:, 0, 0] + R[:, 1, 1])
-    return half + np.hypot(0.5 * (R[:, 0, 0] - R[:, 1, 1]), R[:, 0, 1])
+@kernel
+def weigh(to: Array, d: Array, limit: float, pair: Array) -> bool:
+    """Fill a pair's likelihoods; False: it is not within the limit.
+
+    Parameters
+    ----------
+    to, d
+        The prediction and the detection.
+    limit
+        Greatest squared distance, under any mode, of a pair that is kept.
+    pair
+        `fusion.records.PAIR`.
+    """
+    near, both, lag = False, 0.0, d.delta
+    for k in range(MODES):
+        a = to.P[k, 0] + d.R[0, 0]
+        b = to.P[k, 1] + d.R[0, 1]
+        c = to.P[k, 4] + d.R[1, 1]
+        de = d.z[0] - to.x[k, 0]
+        dn = d.z[1] - to.x[k, 1]
+        if lag != 0.0:
+            de -= lag * to.x[k, 2]
+            dn -= lag * to.x[k, 3]
+            a += lag * lag * to.P[k, 7]
+            b += lag * lag * to.P[k, 8]
+            c += lag * lag * to.P[k, 9]
+        determinant = a * c - b * b
+        distance = (c * de * de - 2.0 * b * de * dn + a * dn * dn) / determinant
+        near = near or distance <= limit
+        value = math.exp(-0.5 * distance) / (TWO_PI * math.sqrt(determinant))
+        pair.likelihood[k] = value
+        both += to.mu[k] * value
+    pair.both = both
+    return near
 
 
-def _height_distance(
-    table: TrackTable, scan: Scan, rows: Array, items: Array, settings: Settings
-) -> Floats:
-    """Squared normalised difference in height (p,), 0 where either is not known."""
-    if np.isnan(scan.height).all():
-        return np.zeros(len(rows))
-    dt = np.maximum((scan.time - table.h_time[rows]) * NANO, 0.0)
-    h, Ph = kalman.predict_height(table.h[rows], table.Ph[rows], dt, settings.climb_density)
-    difference = scan.height[items] - h[:, 0]
-    distance = difference * difference / (Ph[:, 0] + scan.height_variance[items])
-    return np.where(np.isnan(distance), 0.0, distance)
+@kernel
+def _height_distance(track: Array, d: Array, now: int, density: float) -> float:
+    """Squared normalised difference in height."""
+    dt = max((now - track.h_time) * NANO, 0.0)
+    variance = track.Ph[0] + dt * (2.0 * track.Ph[1] + dt * track.Ph[2])
+    variance += density * dt * dt * dt / 3.0 + d.height_variance
+    difference = d.height - track.h[0] - dt * track.h[1]
+    return difference * difference / variance
 
 
-def _rate_distance(
-    scan: Scan, predicted: Predicted, row: Array, item: Array
-) -> tuple[Floats, Floats]:
-    """Squared normalised difference in range rate (p,), and what else it adds to the score."""
-    if np.isnan(scan.range_rate).all():
-        return np.zeros(len(row)), np.zeros(len(row))
-    sight, spread = scan.sight[item], predicted.spread[row]
-    variance = (
-        sight[:, 0] * sight[:, 0] * spread[:, 7]
-        + 2.0 * sight[:, 0] * sight[:, 1] * spread[:, 8]
-        + sight[:, 1] * sight[:, 1] * spread[:, 9]
-        + scan.range_rate_variance[item]
-    )
-    difference = scan.range_rate[item] - (sight * predicted.mean[row, 2:]).sum(axis=1)
-    distance = difference * difference / variance
-    score = np.log(RATE_SPAN_MPS) - 0.5 * np.log(2.0 * np.pi * variance)
-    unknown = np.isnan(distance)
-    return np.where(unknown, 0.0, distance), np.where(unknown, 0.0, score)
-
-
-def names_match(table: TrackTable, scan: Scan, rows: Array, items: Array) -> Bools:
-    """Which pairs (p,) have one and the same identity."""
-    kind = scan.identity_kind[items]
-    match: Bools = (
-        (kind != IdentityKind.NONE)
-        & (table.identity_kind[rows] == kind)
-        & (table.identity[rows] == scan.identity[items])
-    )
-    return match
+@kernel
+def _rate_distance(to: Array, d: Array) -> tuple[float, float]:
+    """Squared normalised difference in range rate, and what else it adds to the score."""
+    e, n = d.sight[0], d.sight[1]
+    variance = e * e * to.spread[7] + 2.0 * e * n * to.spread[8] + n * n * to.spread[9]
+    variance += d.range_rate_variance
+    difference = d.range_rate - e * to.mean[2] - n * to.mean[3]
+    score = math.log(RATE_SPAN_MPS) - 0.5 * math.log(TWO_PI * variance)
+    return difference * difference / variance, score

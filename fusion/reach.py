@@ -1,146 +1,153 @@
 """Tracks that a report can say anything about, predicted to its time."""
 
-from dataclasses import dataclass
+import math
 
 import numpy as np
 
-from fusion import existence
 from fusion.classes import class_probability
+from fusion.existence import prior_of, unseen_of
+from fusion.gathered import PLAIN
 from fusion.jit import kernel
-from fusion.measure import Scan
-from fusion.motion import PACKED, predict_rows
-from fusion.pd_kernel import pd_plane
-from fusion.settings import MAX_SPEED_MPS, MODES, NANO, Settings
-from fusion.table import TrackTable
-from model.arrays import Array, Bools, Floats
-from model.detections import IdentityKind
-from model.frames import Region
-from model.sensors import Sensor, Sensors
+from fusion.motion import carry, combine, mix_and_predict
+from fusion.near import rows_named, rows_near
+from fusion.pd_kernel import chance_at
+from fusion.records import MODES, PACKED, PREDICTED
+from fusion.settings import NANO
+from model.arrays import Array, Bools, Floats, Int64s
+from model.taxonomy import N_CLASSES
+from model.tracks import Status
 
-
-@dataclass(slots=True)
-class Predicted:
-    """Rows of the table as the sensor should have seen them.
-
-    Parameters
-    ----------
-    rows
-        (n,) of the table.
-    x, P, mu
-        (n, K, 4), (n, K, 10) and (n, K): the modes; `fusion.weigh.absorb` updates them in place.
-    mean, spread
-        (n, 4) and (n, 10): all modes taken together, as predicted.
-    pd
-        (n,) probability that the sensor detects them, if they are there.
-    density
-        Clutter of the sensor, per square metre and report.
-    """
-
-    rows: Array
-    x: Floats
-    P: Floats
-    mu: Floats
-    mean: Floats
-    spread: Floats
-    pd: Floats
-    density: float
-
-
-def predict_tracks(
-    table: TrackTable, scan: Scan, sensors: Sensors, region: Region, settings: Settings
-) -> Predicted:
-    """Tracks that the report can say anything about, predicted to its time."""
-    sensor = sensors[scan.sensor]
-    rows = _within_reach(table, scan, sensor, settings)
-    dt = np.maximum((scan.time - table.time[rows]) * NANO, 0.0)
-    count = len(rows)
-    x, P, mu = (
-        np.empty((count, MODES, 4)),
-        np.empty((count, MODES, PACKED)),
-        np.empty((count, MODES)),
-    )
-    mean, spread = np.empty((count, 4)), np.empty((count, PACKED))
-    predict_rows(
-        rows, table.x, table.P, table.mu, dt, settings.densities, settings.sojourn_s,
-        x, P, mu, mean, spread,
-    )  # fmt: skip
-    return Predicted(
-        rows=rows,
-        x=x,
-        P=P,
-        mu=mu,
-        mean=mean,
-        spread=spread,
-        pd=pd_plane(
-            scan.view,
-            scan.look,
-            sensors,
-            scan.sensor,
-            region,
-            mean[:, :2],
-            table.h[rows, 0],
-            scan.time,
-            class_probability(table.classes[rows]),
-        ),
-        density=existence.clutter_density(sensor, region.radius_m),
-    )
-
-
-def _within_reach(table: TrackTable, scan: Scan, sensor: Sensor, settings: Settings) -> Array:
-    """A cheap first choice: rows near a detection, or where the sensor may have looked."""
-    if not len(table):
-        return np.zeros(0, dtype=np.int64)
-    sigmas = float(np.sqrt(settings.gate))
-    lag = float(np.abs(scan.delta).max()) if len(scan.delta) else 0.0
-    planar = scan.planar
-    low, high = np.full(2, np.inf), np.full(2, -np.inf)
-    if planar.any():
-        z = scan.z[planar]
-        wide = sigmas * np.sqrt(scan.R[planar][:, [0, 1], [0, 1]].max()) + 1.0
-        low, high = z.min(axis=0) - wide, z.max(axis=0) + wide
-    greatest = -1.0  # nothing is asked of who is merely within reach of the sensor
-    if sensor.sensing == "scan" or not planar.all():
-        greatest = sensor.coverage.range_m[1]
-        if scan.look.sector is not None:
-            greatest = float(scan.look.sector[1])
-        if np.isnan(scan.origin[0]):
-            greatest = np.inf
-    chosen = _reached(
-        table.x, table.P, table.time, scan.time, low, high, scan.origin, greatest, sigmas, lag,
-        max(settings.acceleration_density),
-    )  # fmt: skip
-    if (scan.identity_kind != IdentityKind.NONE).any():
-        chosen |= np.isin(table.identity, scan.identity) & (
-            table.identity_kind != IdentityKind.NONE
-        )
-    return np.flatnonzero(chosen)
+_DELETED = int(Status.DELETED)
 
 
 @kernel
-def _reached(
-    x: Floats, P: Floats, time: Array, now: int, low: Floats, high: Floats, origin: Floats,
-    greatest: float, sigmas: float, lag: float, density: float,
+def choose(
+    near: Floats, names: Int64s, count: int, scan: Array, said: Int64s, origin: Floats,
+    sector_high: float, sensor: Array, now: int, s: Array,
 ) -> Bools:  # fmt: skip
-    """Which rows (T,) may lie in a box, or within a distance of the sensor."""
-    count, K = x.shape[0], x.shape[1]
-    chosen = np.zeros(count, dtype=np.bool_)
-    for row in range(count):
-        if np.isinf(greatest):
-            chosen[row] = True
+    """Which rows (count,) are near a detection, or where the sensor may have looked.
+
+    Parameters
+    ----------
+    near, names, count
+        Of the table.
+    scan, said
+        (m,) `fusion.records.MEASURED`, and the names in it.
+    origin, sector_high
+        (2,) m, NaN: the sensor has no place; and greatest range of the sector that the report says
+        was searched, m, NaN: it says none.
+    sensor, now, s
+        `fusion.gathered.SENSOR`, time of the report, ns, and constants.
+    """
+    box = np.array([np.inf, np.inf, -np.inf, -np.inf])
+    lag = widest = 0.0
+    flat = True
+    for j in range(len(scan)):
+        d = scan[j]
+        lag = max(lag, abs(d.delta))
+        if math.isnan(d.z[0]):
+            flat = False
             continue
-        dt = max((now - time[row]) * NANO, 0.0) + lag
-        speed = where = rate = apart = 0.0
-        east, north = x[row, 0, 0], x[row, 0, 1]
-        for k in range(K):
-            speed = max(speed, abs(x[row, k, 2]), abs(x[row, k, 3]))
-            where = max(where, P[row, k, 0], P[row, k, 4])
-            rate = max(rate, P[row, k, 7], P[row, k, 9])
-            apart = max(apart, abs(x[row, k, 0] - east), abs(x[row, k, 1] - north))
-        spread = np.sqrt(where) + np.sqrt(rate) * dt + np.sqrt(density * dt * dt * dt / 3.0)
-        slack = 1.5 * (sigmas * spread + min(speed, MAX_SPEED_MPS) * dt) + apart
-        if low[0] - slack <= east <= high[0] + slack and low[1] - slack <= north <= high[1] + slack:
-            chosen[row] = True
-        elif greatest >= 0.0:
-            de, dn = east - origin[0], north - origin[1]
-            chosen[row] = de * de + dn * dn <= (greatest + slack) * (greatest + slack)
+        box[0], box[1] = min(box[0], d.z[0]), min(box[1], d.z[1])
+        box[2], box[3] = max(box[2], d.z[0]), max(box[3], d.z[1])
+        widest = max(widest, d.R[0, 0], d.R[1, 1])
+    wide = math.sqrt(s.gate * widest) + 1.0
+    box[:2] -= wide
+    box[2:] += wide
+    greatest = -1.0  # nothing is asked of who is merely within reach of the sensor
+    if sensor.scans or not flat:
+        greatest = sensor.reach if math.isnan(sector_high) else sector_high
+        if math.isnan(origin[0]):
+            return np.ones(count, dtype=np.bool_)
+    chosen = rows_near(near, count, now * NANO, lag, box, origin, greatest, s)
+    if len(said):
+        rows_named(names, count, said, chosen)
     return chosen
+
+
+@kernel
+def predict(
+    rows: Array, chosen: Bools, view: Floats, ranges: Floats, chances: Floats, sensor: Array,
+    now: int, s: Array,
+) -> Array:  # fmt: skip
+    """Chosen tracks as the sensor should have seen them.
+
+    Parameters
+    ----------
+    rows, chosen
+        The table's records, and which of them.
+    view, ranges, chances
+        Where the sensor looked, and its row of `fusion.gathered.Gathered.ranges` and `chances`.
+    sensor, now, s
+        As in `choose`.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n,) `fusion.records.PREDICTED`, as far as it can be known before pairs are; `pd` is 0
+        unless the view is plain.
+    """
+    count = 0
+    for row in range(len(chosen)):
+        count += chosen[row] and rows[row].status != _DELETED
+    predicted = np.empty(count, PREDICTED)
+    i = 0
+    for row in range(len(chosen)):
+        if not chosen[row] or rows[row].status == _DELETED:
+            continue
+        track, to = rows[row], predicted[i]
+        i += 1
+        to.row, to.dt = row, (now - track.time) * NANO
+        if to.dt >= 0.0:
+            mix_and_predict(
+                track.x, track.P, track.mu, to.dt, s.acceleration_density, s.sojourn_s,
+                to.x, to.P, to.mu,
+            )  # fmt: skip
+        else:
+            for k in range(MODES):
+                for a in range(4):
+                    to.x[k, a] = track.x[k, a]
+                for c in range(PACKED):
+                    to.P[k, c] = track.P[k, c]
+                to.mu[k] = track.mu[k]
+                carry(to.x[k], to.P[k], to.dt)
+        combine(to.x, to.P, to.mu, to.mean, to.spread)
+        to.largest = 0.0
+        for k in range(MODES):
+            half = 0.5 * (to.P[k, 0] + to.P[k, 4])
+            far = half + math.hypot(0.5 * (to.P[k, 0] - to.P[k, 4]), to.P[k, 1])
+            to.largest = max(to.largest, far)
+        to.pd, to.own, to.pointed = 0.0, -1, 0
+    if view[0] == PLAIN:
+        _pd(predicted, rows, view, ranges, chances, sensor)
+    return predicted
+
+
+@kernel
+def _pd(
+    predicted: Array, rows: Array, view: Floats, ranges: Floats, chances: Floats, sensor: Array
+) -> None:
+    classes = np.empty(N_CLASSES)
+    for i in range(len(predicted)):
+        to = predicted[i]
+        track = rows[to.row]
+        chance = chance_at(view, ranges, chances, to.mean[0], to.mean[1], track.h[0])
+        if chance > 0.0 and sensor.selective and class_probability(track.classes, classes):
+            share = 0.0
+            for k in range(N_CLASSES):
+                if sensor.visible[k]:
+                    share += classes[k]
+            chance *= share
+        to.pd = chance
+
+
+@kernel
+def weigh_silence(
+    predicted: Array, rows: Array, sensors: Array, sensor: Array, now: int, s: Array
+) -> None:
+    """Fill `prior` and `unseen` of predictions, whose `pd` is known."""
+    for i in range(len(predicted)):
+        to = predicted[i]
+        track = rows[to.row]
+        to.prior = prior_of(track, to.pd, sensor, s)
+        to.unseen = unseen_of(track, to.pd, now, sensors, sensor, s) if to.pd > 0.0 else 0.0

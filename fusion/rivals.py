@@ -12,8 +12,22 @@ J. Williams, "An efficient, variational approximation of the best fitting multi-
 IEEE Trans. Signal Processing 63(1), 2015, doi:10.1109/TSP.2014.2370946: on the same freedom.
 """
 
+import math
+
+import numpy as np
+
+from fusion.existence import probability
+from fusion.gate import search
 from fusion.jit import kernel
-from model.arrays import Array, Bools, Floats
+from fusion.motion import combine
+from fusion.records import PACKED
+from model.arrays import Array, Floats
+from model.tracks import Status
+
+_TENTATIVE = int(Status.TENTATIVE)
+
+SPOKEN = 0.02
+"""A track less likely to be there has nothing to give."""
 
 SAME = 2.0
 """Squared Mahalanobis distance of position and velocity below which two tracks are alike: four
@@ -28,44 +42,74 @@ TOGETHER = 6.0
 
 
 @kernel
-def settle(
-    mean: Floats, spread: Floats, better: Array, other: Array, there: Floats, most: float,
-    resolved: Bools, extent_m: float,
-) -> None:  # fmt: skip
-    """Move existence between tracks that are alike, in place.
+def settle(predicted: Array, rows: Array, extent_m: float, s: Array) -> None:
+    """Move existence between tracks that stand for the same mover: `there` of predictions.
 
     Parameters
     ----------
-    mean, spread
-        (n, 4) and (n, 10) of tracks.
-    better, other
-        (p,) pairs of tracks near each other; to the first existence is given.
-    there
-        (n,) probability of existence.
-    most
-        Greatest probability of existence that is given.
-    resolved
-        (p,) whether two sensors have shown both as two.
+    predicted
+        (n,) `fusion.records.PREDICTED`, updated; only those that claim a detection take part.
+    rows
+        The table's records.
     extent_m
         How large one mover may look: two tracks nearer than that which move as one are two ends
-        of one hull, unless they are resolved.
+        of one hull, unless two sensors have shown them as two.
+    s
+        Constants.
     """
-    for p in range(len(better)):
-        i, j = better[p], other[p]
-        if there[i] <= 0.0 or there[j] <= 0.0:
+    chosen = np.empty(len(predicted), dtype=np.int64)
+    key = np.empty(len(predicted))
+    count = 0
+    for i in range(len(predicted)):
+        to = predicted[i]
+        # Who has a name is nobody else.
+        if to.claims > 0.0 and to.there > SPOKEN and rows[to.row].name == 0:
+            chosen[count] = i
+            shown = rows[to.row].status != _TENTATIVE
+            key[count] = (0.0 if shown else 2.0) - np.round(to.there, 2)
+            count += 1
+    if count < 2:
+        return
+    # Those that are shown first, then the likelier ones, then the elder ones.
+    order = chosen[:count][np.argsort(key[:count], kind="mergesort")]
+    mean, spread = np.empty((count, 4)), np.empty((count, PACKED))
+    points, reach = np.empty((count, 2)), np.empty(count)
+    for n in range(count):
+        to = predicted[order[n]]
+        combine(to.x, to.P, to.mu, mean[n], spread[n])
+        points[n, 0], points[n, 1] = mean[n, 0], mean[n, 1]
+        reach[n] = max(math.sqrt(4.0 * SAME * max(spread[n, 0], spread[n, 4])), extent_m)
+    one, two, found = search(points, reach, points)
+    most = probability(s.cap_llr)
+    for p in range(min(found, len(one))):
+        i, j = one[p], two[p]
+        if i >= j:
+            continue
+        better, other = predicted[order[i]], predicted[order[j]]
+        if better.there <= 0.0 or other.there <= 0.0:
             continue
         de, dn = mean[i, 0] - mean[j, 0], mean[i, 1] - mean[j, 1]
         near = de * de + dn * dn < extent_m * extent_m
-        if near and not resolved[p] and _together(mean[i], mean[j], spread[i], spread[j]):
-            there[j] = 0.0
+        if near and _together(mean[i], mean[j], spread[i], spread[j]):
+            if not _resolved(rows[better.row], rows[other.row]):
+                other.there = 0.0
+                continue
+        if better.there >= most or _distance(mean[i], mean[j], spread[i], spread[j]) > SAME:
             continue
-        if there[i] >= most:
-            continue
-        if _distance(mean[i], mean[j], spread[i], spread[j]) > SAME:
-            continue
-        part = min(there[j], most - there[i])
-        there[i] += part
-        there[j] -= part
+        part = min(other.there, most - better.there)
+        better.there += part
+        other.there -= part
+
+
+@kernel
+def _resolved(one: Array, two: Array) -> bool:
+    """Whether two sensors have shown two tracks as two, each in its last report of either."""
+    both = 0
+    for a in range(len(one.sensors)):
+        for b in range(len(two.sensors)):
+            if one.sensors[a] >= 0 and one.sensors[a] == two.sensors[b]:
+                both += one.heard[a] == two.heard[b]
+    return both >= 2
 
 
 @kernel

@@ -1,272 +1,333 @@
 """One report against the table: the whole of what happens to it, step by step.
 
-predict -> gate -> weigh -> associate -> update -> existence -> initiate -> confirm -> drop
+lost -> choose -> predict -> gate -> weigh -> associate -> update -> existence -> confirm ->
+initiate -> drop
 
-References
-----------
-J. Williams, "Marginal multi-Bernoulli filters: RFS derivation of MHT, JIPDA, and association-based
-MeMBer", IEEE Trans. AES 51(3), 2015, doi:10.1109/TAES.2015.130550: existence, association and new
-movers in one Bayesian step.
+All of it is one chain of compiled kernels. Where a step needs what cannot be compiled (polygons of
+coverage, a crowd that nobody can tell apart), the chain is left after the first half (`begin`) and
+taken up again with the second (`finish`).
 """
+
+import math
 
 import numpy as np
 
-from fusion import existence
+from fusion.associate import associate
 from fusion.bearings import update_by_bearing
-from fusion.gate import pairs_within
-from fusion.initiate import initiate
-from fusion.marginals import marginals
+from fusion.classes import class_probability
+from fusion.existence import log_odds, new_ratio
+from fusion.gate import MAX_PAIRS, nearest_pairs, search
+from fusion.gathered import OTHER, gathered
+from fusion.initiate import id_of, start, starters
+from fusion.jit import kernel, plain
 from fusion.measure import Scan
-from fusion.motion import PACKED, combine_rows
-from fusion.outcome import Outcome, remove
-from fusion.pairs import Pairs, gated_pairs
-from fusion.reach import Predicted, predict_tracks
-from fusion.rivals import SAME, settle
-from fusion.settings import NANO, Settings
-from fusion.silence import lost_at
+from fusion.near import names_said, refresh
+from fusion.pairs import gated, window
+from fusion.reach import choose, predict, weigh_silence
+from fusion.rivals import settle
+from fusion.settings import Settings
+from fusion.silence import gone_at, stands
 from fusion.table import TrackTable
-from fusion.update import Shares, take_in
-from model.arrays import Array, Bools, Floats
-from model.detections import IdentityKind
+from fusion.update import take_in
+from model.arrays import Array, Bools, Floats, Int64s
+from model.coverage import pd
 from model.frames import Region
-from model.sensors import Sensor, Sensors
+from model.sensors import Sensors
+from model.taxonomy import N_CLASSES
 from model.tracks import Status, UpdateReason
+
+NOT_TOUCHED = 255
+"""In place of an `UpdateReason`."""
+
+NEVER = (1 << 63) - 1
+
+_TENTATIVE, _CONFIRMED = int(Status.TENTATIVE), int(Status.CONFIRMED)
+_DELETED = int(Status.DELETED)
+_DETECTED, _MISSED = int(UpdateReason.DETECTED), int(UpdateReason.MISSED)
+_CONFIRMED_NOW, _LOST = int(UpdateReason.CONFIRMED), int(UpdateReason.LOST)
+
+_MINE = 0.5
+"""A track that claims less of all detections has missed."""
 
 
 def fuse(
-    table: TrackTable, scan: Scan, sensors: Sensors, region: Region, settings: Settings
-) -> Outcome:
+    table: TrackTable, scan: Scan, sensors: Sensors, records: Array, region: Region,
+    settings: Settings,
+) -> tuple[Int64s, Array]:  # fmt: skip
     """Fuse one report into the table, in place.
 
     Parameters
     ----------
     table
-        The tracks; none of them newer than the report.
+        The tracks.
     scan
         The report in the plane of the region.
-    sensors, region, settings
-        Those that the indices are about, the plane, and the constants.
+    sensors, records
+        Those that the indices are about, and the same as `fusion.gathered.SENSOR`.
+    region, settings
+        The plane, and the constants.
 
     Returns
     -------
-    Outcome
-        Which tracks changed and why, and the rows that were deleted.
+    tuple
+        Rows that changed, rising, and why each row in use did (`UpdateReason`, or `NOT_TOUCHED`).
+        Rows that are now empty are among them.
     """
-    outcome = Outcome()
-    sensor = sensors[scan.sensor]
-    # Silence is judged at the report's time, so the table depends on nothing but the reports.
-    # Whoever reports himself now was silent, not lost: he keeps his track.
-    lost = lost_at(table, scan.time, sensors, settings)
-    remove(table, lost & ~_named_in(table, scan), outcome)
-    predicted = predict_tracks(table, scan, sensors, region, settings)
-    fresh = _new_ratio(table, scan, sensor, predicted.density, settings)
-    unclaimed = np.where(scan.planar, 1.0, 0.0)
-    paired = np.zeros(len(predicted.rows), dtype=np.bool_)  # an own detection was fused
-    if len(predicted.rows):
-        prior = _there(table, predicted, sensor, settings)
-        unseen = _unseen(table, scan, predicted, sensors, settings)
-        claims = np.zeros(len(predicted.rows))
-        if scan.planar.any():
-            pairs = gated_pairs(table, scan, predicted, sensor, settings)
-            shares, claims, free = _associate(pairs, prior, unseen, predicted.pd, fresh)
-            unclaimed[: len(free)] *= free
-            paired = take_in(table, scan, predicted, pairs, shares, sensor, settings)
-            outcome.add(table.track_id[predicted.rows[paired]], UpdateReason.DETECTED)
-        if not np.isnan(scan.azimuth).all():
-            rows, pointed = update_by_bearing(table, scan, predicted, sensor, settings)
-            paired |= pointed
-            unseen = np.where(pointed, 0.0, unseen)
-            outcome.add(table.track_id[rows], UpdateReason.DETECTED)
-        _exist(table, predicted, prior, unseen, claims, sensor.extent_m, settings, outcome)
-    _confirm(table, scan, sensor, settings, outcome)
-    initiate(table, scan, unclaimed, fresh, predicted, paired, sensor, settings, outcome)
-    _drop(table, scan, settings, outcome)
-    table.looks[scan.sensor] += 1
-    return outcome
-
-
-def _new_ratio(
-    table: TrackTable, scan: Scan, sensor: Sensor, density: float, settings: Settings
-) -> float:
-    """New movers that the report brings out, against its clutter."""
     table.look_at(scan.sensor)
-    chance = min(max(sensor.detection_probability.value), settings.greatest_pd)
-    left = (1.0 - chance) ** min(int(table.looks[scan.sensor]), 50)
-    new = max(settings.new_density_m2 / density, settings.new_share)
-    unseen = max(settings.unseen_density_m2 / density, settings.unseen_share)
-    return chance * max(new, unseen * left)
+    table.reserve(len(scan))
+    known = gathered(sensors)
+    index = scan.sensor
+    high = math.nan if scan.look.sector is None else float(scan.look.sector[1])
+    place = (table.rows, table.near, table.names, table.gone, table.count)
+    report = (scan.rows, scan.origin, scan.view, high, index, scan.time, scan.mode, scan.offset)
+    about = (
+        records, known.ranges[index], known.chances[index], settings.record,
+        int(table.looks[index]),
+    )  # fmt: skip
+    ask = scan.view[0] == OTHER
+    why, predicted, i, items, count, touched, end, emptied = _through(place, report, about, ask)
+    if ask or count > MAX_PAIRS:
+        if ask and len(predicted):
+            predicted["pd"] = _pd_of(table, predicted, scan, sensors, region)
+        if count > MAX_PAIRS:
+            i, items = _crowd(table, predicted, scan, settings)
+        else:
+            i, items = i[:count], items[:count]
+        touched, end, emptied = _finish(place, report, about, why, predicted, i, items)
+    table.count = end
+    table.empty += emptied
+    table.looks[index] += 1
+    return touched, why
 
 
-def _there(table: TrackTable, predicted: Predicted, sensor: Sensor, settings: Settings) -> Floats:
-    """Probability (n,) that each track is still there, before the report is looked into."""
-    gone = 1.0 - np.exp(-sensor.period_s / settings.lifetime_s)
-    prior: Floats = existence.probability(table.llr[predicted.rows])
-    left: Floats = prior * (1.0 - gone * predicted.pd)
-    return left
-
-
-def _unseen(
-    table: TrackTable, scan: Scan, predicted: Predicted, sensors: Sensors, settings: Settings
+def _pd_of(
+    table: TrackTable, predicted: Array, scan: Scan, sensors: Sensors, region: Region
 ) -> Floats:
-    """How much (n,) it says that the sensor did not see a track: 0, nothing; 1, all."""
-    chance = np.minimum(predicted.pd, settings.greatest_pd) * settings.gate_probability
-    weight = min(1.0, sensors[scan.sensor].period_s / settings.miss_correlation_s)
-    unseen = 1.0 - (1.0 - chance) ** weight
-    return np.where(_reports_itself(table, scan, predicted, sensors, settings), 0.0, unseen)
+    """Probability (n,) that the sensor detects each prediction, by the model itself."""
+    sensor = sensors[scan.sensor]
+    assumed = 0.0 if sensor.assumed_height_m is None else sensor.assumed_height_m
+    rows = table.rows[predicted["row"]]
+    height = np.where(np.isnan(rows["h"][:, 0]), assumed, rows["h"][:, 0])
+    mean = predicted["mean"]
+    classes = np.zeros((len(rows), N_CLASSES))
+    _classes_of(rows, classes)
+    ecef = region.ecef_from_plane(mean[:, 0], mean[:, 1], height)
+    return pd(sensor, ecef, scan.time, scan.look, classes)
 
 
-def _associate(
-    pairs: Pairs, prior: Floats, unseen: Floats, pd: Floats, fresh: float
-) -> tuple[Shares, Floats, Floats]:
-    """Probabilities of the pairs, claims (n,) on detections, and what is left of each detection."""
-    items = int(pairs.item.max()) + 1 if len(pairs.item) else 0
-    free = 1.0 - prior * unseen
-    psi = prior[pairs.row] * np.maximum(pd[pairs.row], 0.1) * pairs.ratio / free[pairs.row]
-    if pairs.named.any():
-        # A detection that bears the track's name belongs to it wherever within the gate it lies.
-        by_row, by_item = np.zeros(len(prior), np.bool_), np.zeros(items, np.bool_)
-        by_row[pairs.row[pairs.named]] = True
-        by_item[pairs.item[pairs.named]] = True
-        taken = by_row[pairs.row] | by_item[pairs.item]
-        # Of several that bear it the likeliest one.
-        named = np.flatnonzero(pairs.named)
-        named = named[np.lexsort((named, -psi[named], pairs.row[named]))]
-        first = named[np.unique(pairs.row[named], return_index=True)[1]]
-        psi = np.where(taken, 0.0, psi)
-        psi[first] = CERTAIN
-    psi = np.minimum(psi, 1e12)
-    rest = np.full(items, 1.0 + fresh)
-    prob, left = marginals(pairs.row, pairs.item, psi, rest, len(prior), items)
-    claims: Floats = np.bincount(pairs.row, prob, minlength=len(prior)).astype(np.float64)
-    silent = prior * (1.0 - unseen) / free  # there, if none of the detections is its own
-    there = claims + np.maximum(1.0 - claims, 0.0) * silent
-    return Shares(prob / np.maximum(there[pairs.row], 1e-300), claims, there), claims, left
+@kernel
+def _classes_of(rows: Array, out: Floats) -> None:
+    for i in range(len(rows)):
+        class_probability(rows[i].classes, out[i])
 
 
-CERTAIN = 1e9
-"""Weight of a pair that is certain."""
-
-
-def _exist(
-    table: TrackTable,
-    predicted: Predicted,
-    prior: Floats,
-    unseen: Floats,
-    claims: Floats,
-    extent_m: float,
-    settings: Settings,
-    outcome: Outcome,
-) -> None:
-    """What claims and silence say about the tracks being real."""
-    silent = prior * (1.0 - unseen) / (1.0 - prior * unseen)
-    there = claims + np.maximum(1.0 - claims, 0.0) * silent
-    rows = predicted.rows
-    # Only between tracks that this report says something about.
-    spoken = np.flatnonzero((claims > 0.0) & (there > 0.02))
-    if len(spoken) > 1:
-        _settle(table, predicted, spoken, there, extent_m, settings)
-    before = table.llr[rows]
-    after = np.minimum(existence.log_odds(there), settings.cap_llr)
-    changed = (unseen > 0.0) | (claims > 0.0)
-    table.llr[rows] = np.where(changed, after, before)
-    missed = changed & (after < before) & (claims < 0.5)
-    ids = table.track_id[rows[missed]]
-    outcome.touched |= {
-        track: int(UpdateReason.MISSED) for track in ids.tolist() if track not in outcome.touched
-    }
-
-
-def _settle(
-    table: TrackTable, predicted: Predicted, spoken: Array, there: Floats, extent_m: float,
-    settings: Settings,
-) -> None:  # fmt: skip
-    """Move existence between tracks that stand for the same mover, in place."""
-    mean, spread = np.empty((len(spoken), 4)), np.empty((len(spoken), PACKED))
-    combine_rows(spoken, predicted.x, predicted.P, predicted.mu, mean, spread)
-    names = table.identity_kind[predicted.rows[spoken]]
-    plain = np.flatnonzero(names == IdentityKind.NONE)  # who has a name is nobody else
-    if len(plain) < 2:
-        return
-    some = there[spoken]
-    shown = table.status[predicted.rows[spoken]] != Status.TENTATIVE
-    order = plain[np.lexsort((plain, -np.round(some[plain], 2), ~shown[plain]))]
-    reach = np.sqrt(4.0 * SAME * np.maximum(spread[:, 0], spread[:, 4]))
-    reach = np.maximum(reach, extent_m)
-    i, j = pairs_within(np.ascontiguousarray(mean[order, :2]), reach[order], mean[order, :2])
-    close = i < j
-    if close.any():
-        most = float(existence.probability(np.array([settings.cap_llr]))[0])
-        better, other = order[i[close]], order[j[close]]
-        rows = predicted.rows[spoken]
-        resolved = _resolved(table, rows[better], rows[other])
-        settle(mean, spread, better, other, some, most, resolved, extent_m)
-        there[spoken] = some
-
-
-def _resolved(table: TrackTable, one: Array, two: Array) -> Bools:
-    """Which pairs of rows (p,) two sensors have shown as two, each in its last report of either."""
-    same = table.sensors[one][:, :, None] == table.sensors[two][:, None, :]
-    same &= table.sensors[one][:, :, None] >= 0
-    same &= table.heard[one][:, :, None] == table.heard[two][:, None, :]
-    both: Bools = same.sum(axis=(1, 2)) >= 2
-    return both
-
-
-def _named_in(table: TrackTable, scan: Scan) -> Bools:
-    """Which tracks (T,) bear an identity that the report names."""
-    names = scan.identity[scan.identity_kind != IdentityKind.NONE]
-    if not len(names):
-        return np.zeros(len(table), dtype=np.bool_)
-    named: Bools = (table.identity_kind != IdentityKind.NONE) & np.isin(table.identity, names)
-    return named
-
-
-def _reports_itself(
-    table: TrackTable, scan: Scan, predicted: Predicted, sensors: Sensors, settings: Settings
-) -> Bools:
-    """Which rows have a cooperative sensor that heard them lately."""
-    fresh = np.array([settings.fresh_periods * s.period_s * s.cooperative for s in sensors] + [0.0])
-    heard_by = table.sensors[predicted.rows]
-    age = (scan.time - table.heard[predicted.rows]) * NANO
-    lately: Bools = np.asarray((age < fresh[heard_by]).any(axis=1))
-    return lately
-
-
-def _confirm(
-    table: TrackTable, scan: Scan, sensor: Sensor, settings: Settings, outcome: Outcome
-) -> None:
-    spoke = (table.sensors[:, 0] == scan.sensor) & (table.heard[:, 0] == scan.time)
-    needed = np.where(spoke & sensor.cooperative, 1, settings.confirm_hits)
-    ready = (
-        (table.status == Status.TENTATIVE)
-        & (table.llr >= settings.confirm_llr)
-        & (table.hits >= needed)
+def _crowd(
+    table: TrackTable, predicted: Array, scan: Scan, settings: Settings
+) -> tuple[Array, Array]:
+    """Pairs within reach where there are too many of them to be told apart."""
+    said = names_said(scan.rows)
+    points, reach, targets, items = window(
+        predicted, table.rows, scan.rows, said, settings.record[0]
     )
-    ready &= ~_stands(table, scan, settings)
-    if ready.any():
-        table.status[ready] = Status.CONFIRMED
-        outcome.add(table.track_id[ready], UpdateReason.CONFIRMED)
+    i, j = nearest_pairs(points, reach, targets)
+    return i, items[j]
 
 
-def _stands(table: TrackTable, scan: Scan, settings: Settings) -> Bools:
-    """Which tracks (T,) stand where they were first seen and nobody says what they are.
+Place = tuple[Array, Floats, Int64s, Int64s, int]
+"""Of the table: `rows`, `near`, `names`, `gone` and `count`."""
 
-    A shore, a buoy or a moored boat returns at every look, and is no mover. What a sensor names or
-    classifies is shown wherever it stands: a drone that hovers, a person who waits.
+Report = tuple[Array, Floats, Floats, float, int, int, int, int]
+"""Its detections, origin, view, greatest range searched, sensor, time, mode and offset."""
+
+About = tuple[Array, Floats, Floats, Array, int]
+"""Sensors, the sensor's ranges and chances, settings, and how often it has looked before."""
+
+
+@kernel
+def _through(
+    place: Place, report: Report, about: About, ask: bool
+) -> tuple[Bools, Array, Int64s, Int64s, int, Int64s, int, int]:
+    """The whole chain; its first half alone if the model has to be asked, or in a crowd."""
+    why, predicted, i, items, count = _begin(place, report, about)
+    touched, end, emptied = np.empty(0, dtype=np.int64), place[4], 0
+    if not ask and count <= MAX_PAIRS:
+        touched, end, emptied = _finish(
+            place, report, about, why, predicted, i[:count], items[:count]
+        )
+    return why, predicted, i, items, count, touched, end, emptied
+
+
+@kernel
+def _begin(
+    place: Place, report: Report, about: About
+) -> tuple[Array, Array, Int64s, Int64s, int]:
+    """Lose, choose, predict, gate: why rows changed, predictions, and pairs within reach."""
+    rows, near, names, gone, count = place
+    scan, origin, view, high, index, now, _, _ = report
+    sensors, ranges, chances, settings, _ = about
+    s, sensor = settings[0], sensors[index]
+    why = np.full(count + len(scan), NOT_TOUCHED, dtype=np.uint8)
+    said = names_said(scan)
+    _lose(rows, near, names, gone, count, now, said, sensors, s, why)
+    chosen = choose(near, names, count, scan, said, origin, high, sensor, now, s)
+    predicted = predict(rows, chosen, view, ranges, chances, sensor, now, s)
+    points, reach, targets, items = window(predicted, rows, scan, said, s)
+    i, j, found = search(points, reach, targets)
+    paired = np.empty(min(found, len(j)), dtype=np.int64)
+    for p in range(len(paired)):
+        paired[p] = items[j[p]]
+    return why, predicted, i, paired, found
+
+
+@kernel
+def _lose(
+    rows: Array, near: Floats, names: Int64s, gone: Int64s, count: int, now: int, said: Int64s,
+    sensors: Array, s: Array, why: Array,
+) -> None:  # fmt: skip
+    """Close tracks that were silent for too long, and hide those that have stood too long.
+
+    Silence is judged at the report's time, so the table depends on nothing but the reports. Whoever
+    reports himself now was silent, not lost: he keeps his track.
     """
-    age = (scan.time - table.born) * NANO
-    plain = (table.identity_kind == IdentityKind.NONE) & (table.classes == 0.0).all(axis=1)
-    stands: Bools = ~table.moved & plain & (age > settings.still_s)
-    return stands
+    for row in range(count):
+        if gone[row] >= now:
+            continue
+        if len(said) and names[row] != 0:
+            at = np.searchsorted(said, names[row])
+            if at < len(said) and said[at] == names[row]:
+                continue
+        track = rows[row]
+        if track.status == _CONFIRMED and stands(track, now, s):
+            track.status = _TENTATIVE
+            gone[row] = gone_at(track, sensors, s)
+            why[row] = _LOST
+            if gone[row] >= now:
+                continue
+        _empty(rows, near, names, gone, row)
+        why[row] = _LOST
 
 
-def _drop(table: TrackTable, scan: Scan, settings: Settings, outcome: Outcome) -> None:
-    # A track that is hardly there is not shown; if it is seen again it comes back as the same.
-    doubtful = table.llr < settings.drop_llr
-    doubtful |= _stands(table, scan, settings)
-    doubtful &= table.status != Status.TENTATIVE
-    if doubtful.any():
-        table.status[doubtful] = Status.TENTATIVE
-        outcome.add(table.track_id[doubtful], UpdateReason.LOST)
-        outcome.deleted.extend(table.track_id[doubtful].tolist())
-    remove(table, table.llr < settings.tentative_drop_llr, outcome)
+@kernel
+def _empty(rows: Array, near: Floats, names: Int64s, gone: Int64s, row: int) -> None:
+    rows[row].status = _DELETED
+    near[:, row] = np.nan
+    names[row] = 0
+    gone[row] = NEVER
+
+
+@kernel
+def _finish(
+    place: Place, report: Report, about: About, why: Array, predicted: Array, i: Int64s,
+    items: Int64s,
+) -> tuple[Int64s, int, int]:  # fmt: skip
+    """The rest: rows that changed, how many are in use now, and how many have become empty."""
+    rows, near, names, gone, count = place
+    scan, origin, _, _, index, now, mode, _ = report
+    sensors, _, _, settings, looks = about
+    s, sensor = settings[0], sensors[index]
+    weigh_silence(predicted, rows, sensors, sensor, now, s)
+    density = np.full(len(scan), sensor.density)
+    fresh = np.empty(len(scan))
+    for j in range(len(scan)):
+        fresh[j] = new_ratio(sensor, density[j], looks, s)
+    free = np.empty(len(scan))
+    pairs = gated(predicted, rows, scan, i, items, sensor, density, now, mode, s)
+    associate(predicted, pairs, fresh, free)
+    take_in(predicted, pairs, rows, scan, sensor, now, index, s)
+    if _any_bearing(scan) and not math.isnan(origin[0]):
+        update_by_bearing(predicted, rows, scan, origin, sensor, now, index, mode, s)
+    _exist(predicted, rows, sensor, s, why)
+    end = _initiate(place, report, about, predicted, free, fresh, why)
+    emptied = 0
+    for n in range(len(predicted)):
+        row = predicted[n].row
+        track = rows[row]
+        if track.status == _TENTATIVE:
+            own = track.sensors[0] == index and track.heard[0] == now
+            needed = 1 if own and sensor.cooperative else s.confirm_hits
+            ready = track.llr >= s.confirm_llr and track.hits >= needed
+            if ready and not stands(track, now, s):
+                track.status = _CONFIRMED
+                why[row] = _CONFIRMED_NOW
+        # A track that is hardly there is not shown; if it is seen again it comes back as the same.
+        if track.status == _CONFIRMED and (track.llr < s.drop_llr or stands(track, now, s)):
+            track.status = _TENTATIVE
+            why[row] = _LOST
+        if track.llr < s.tentative_drop_llr:
+            why[row] = _LOST
+            _empty(rows, near, names, gone, row)
+        elif why[row] != NOT_TOUCHED:
+            _refresh(rows, near, names, gone, row, sensors, s)
+    touched = np.empty(len(why), dtype=np.int64)
+    found = 0
+    for row in range(end):
+        if why[row] != NOT_TOUCHED:
+            touched[found] = row
+            found += 1
+            emptied += rows[row].status == _DELETED
+    return touched[:found], end, emptied
+
+
+@kernel
+def _refresh(
+    rows: Array, near: Floats, names: Int64s, gone: Int64s, row: int, sensors: Array, s: Array
+) -> None:
+    refresh(rows[row], near, row, s)
+    names[row] = rows[row].name
+    gone[row] = gone_at(rows[row], sensors, s)
+
+
+@kernel
+def _any_bearing(scan: Array) -> bool:
+    for j in range(len(scan)):
+        if not math.isnan(scan[j].azimuth):
+            return True
+    return False
+
+
+@kernel
+def _exist(predicted: Array, rows: Array, sensor: Array, s: Array, why: Array) -> None:
+    """What claims and silence say about tracks being real."""
+    for i in range(len(predicted)):
+        to = predicted[i]
+        if to.pointed:
+            to.unseen = 0.0
+        silent = to.prior * (1.0 - to.unseen) / (1.0 - to.prior * to.unseen)
+        to.there = to.claims + max(1.0 - to.claims, 0.0) * silent
+        if to.own >= 0:
+            why[to.row] = _DETECTED
+    settle(predicted, rows, sensor.extent, s)
+    for i in range(len(predicted)):
+        to = predicted[i]
+        if to.unseen == 0.0 and to.claims == 0.0:
+            continue
+        track = rows[to.row]
+        before = track.llr
+        track.llr = min(log_odds(to.there), s.cap_llr)
+        if why[to.row] == NOT_TOUCHED:
+            fallen = track.llr < before and to.claims < _MINE
+            why[to.row] = _MISSED if fallen else _DETECTED
+
+
+@kernel
+def _initiate(
+    place: Place, report: Report, about: About, predicted: Array, free: Floats, fresh: Floats,
+    why: Array,
+) -> int:  # fmt: skip
+    """Start tracks from what is left; returns how many rows are in use then."""
+    rows, near, names, gone, count = place
+    scan, _, _, _, index, now, mode, offset = report
+    sensors, _, _, settings, _ = about
+    s, sensor = settings[0], sensors[index]
+    room = np.empty((2, N_CLASSES))
+    end = count
+    for j in starters(predicted, rows, scan, free, sensor.extent):
+        d = scan[j]
+        start(
+            rows[end], d, id_of(offset, d.item), free[j], fresh[j], sensor, now, index, mode, s,
+            room,
+        )  # fmt: skip
+        _refresh(rows, near, names, gone, end, sensors, s)
+        why[end] = _CONFIRMED_NOW if sensor.cooperative else _DETECTED
+        end += 1
+    return end

@@ -3,11 +3,15 @@
 They are set once, by physics and by each sensor's own description, never per scenario.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
-from model.arrays import Floats
+from fusion.records import MODES
+from model.arrays import Array
 from model.time import NS_PER_S
 
 
@@ -84,8 +88,15 @@ class Settings:
     fresh_periods
         A mover that reported itself within so many periods is not charged misses: a radar that
         does not see it stands in a shadow.
+    stand_s, stand_rows
+        A late report that is no later than the first is taken in where it stands, without fusing
+        what came after it again, if that would touch more rows of tracks than the second: so
+        little later nobody belongs to anybody else.
+    replay_rows
+        And any report is, if it would touch more rows than this: work is bounded.
     checkpoint_every
-        Reports between two checkpoints for late reports.
+        Reports between two checkpoints for late reports, at least; and twice as many rows as the
+        table has were touched between them.
     max_checkpoints, max_checkpoint_rows, max_history
         Bounds of what is kept for late reports: checkpoints, rows of tracks in them, and reports.
     publish_existence
@@ -123,6 +134,9 @@ class Settings:
     tentative_lost_s: float = 10.0
     lost_sigma_m: float = 500.0
     fresh_periods: float = 3.0
+    stand_s: float = 0.25
+    stand_rows: int = 256
+    replay_rows: int = 4_096
     checkpoint_every: int = 4
     max_checkpoints: int = 256
     max_checkpoint_rows: int = 200_000
@@ -130,13 +144,27 @@ class Settings:
     publish_existence: float = 0.02
 
     @property
-    def densities(self) -> Floats:
-        """`acceleration_density` as an array (K,)."""
-        return np.array(self.acceleration_density)
+    def record(self) -> Array:
+        """(1,) all of them as a record, for kernels."""
+        return _record(self)
 
 
-MODES = 2
-"""Modes of motion of every track."""
+@lru_cache(maxsize=16)
+def _record(settings: Settings) -> Array:
+    kinds: list[Any] = []
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        if not isinstance(value, tuple):
+            kinds.append((field.name, "i8" if field.type is int else "f8"))
+        elif len(value) == MODES:
+            kinds.append((field.name, "f8", (MODES,)))
+        else:
+            raise ValueError(f"Settings.{field.name}: {len(value)} values for {MODES} modes")
+    record = np.zeros(1, np.dtype(kinds, align=True))
+    for field in fields(settings):
+        record[field.name][0] = getattr(settings, field.name)
+    return record
+
 
 LEAST_CLUTTER_DENSITY_M2 = 1e-9
 """Clutter density of a sensor that has none: one per 1,000 km²; keeps likelihood ratios finite."""

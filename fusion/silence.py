@@ -1,76 +1,109 @@
 """What silence means: when a track coasts, and when it is lost.
 
-The same is asked in the table at the time of each report, and by the clock of what is published.
+The same is asked in the table at the time of each report, and by the clock of what is published. So
+it is worked out once, when a track changes, as the moments at which silence will have said enough.
 """
 
-import numpy as np
+import math
 
-from fusion.settings import NANO, Settings
-from fusion.table import TrackTable
-from model.arrays import Array, Bools, Floats
-from model.sensors import Sensors
+from fusion.jit import kernel
+from fusion.records import MODES
+from fusion.settings import NANO
+from model.arrays import Array
+from model.taxonomy import N_CLASSES
 from model.tracks import Status
 
+_TENTATIVE = int(Status.TENTATIVE)
 
-def periods(table: TrackTable, sensors: Sensors) -> tuple[Floats, Floats]:
-    """Shortest and longest period (T,), s, of the sensors that contributed to each track."""
-    period = np.array([sensor.period_s for sensor in sensors] + [np.nan])
-    of_each = period[np.where(table.sensors < 0, len(period) - 1, table.sensors)]
-    return (
-        np.where(np.isnan(of_each), np.inf, of_each).min(axis=1),
-        np.where(np.isnan(of_each), 0.0, of_each).max(axis=1),
-    )
+_PER_S = 1e9
+_LONGEST_NS = 1e17
+"""Three years: longer silences are all the same, and within what int64 holds."""
 
 
-def latencies(table: TrackTable, sensors: Sensors) -> Floats:
-    """Greatest latency (T,), s, of the sensors that contributed to each track: no silence."""
-    latency = np.array([max(sensor.latency_s, 0.0) for sensor in sensors] + [0.0])
-    greatest: Floats = latency[table.sensors].max(axis=1)  # -1, no sensor, is the last
-    return greatest
+@kernel
+def after(seconds: float) -> int:
+    """Seconds as ns, within what can be added to a time."""
+    return int(min(max(seconds * _PER_S, 0.0), _LONGEST_NS))
 
 
-def lost_after(table: TrackTable, sensors: Sensors, settings: Settings) -> Floats:
-    """Seconds (T,) of silence after which each track is lost."""
-    _, longest = periods(table, sensors)
-    silence = np.where(
-        table.status == Status.TENTATIVE,
-        np.maximum(settings.confirm_hits * longest, settings.tentative_lost_s),
-        np.maximum(settings.lost_periods * longest, settings.least_lost_s),
-    )
-    return silence + latencies(table, sensors)
+@kernel
+def lost_after(track: Array, sensors: Array, s: Array) -> float:
+    """Seconds of silence after which a track is lost.
+
+    Parameters
+    ----------
+    track
+        Its record.
+    sensors
+        (S,) `fusion.gathered.SENSOR`.
+    s
+        `fusion.settings.Settings.record`, its one record.
+    """
+    longest = latency = 0.0
+    for k in range(len(track.sensors)):
+        sensor = track.sensors[k]
+        if sensor >= 0:
+            longest = max(longest, sensors[sensor].period)
+            latency = max(latency, sensors[sensor].latency)
+    if track.status == _TENTATIVE:
+        return max(s.confirm_hits * longest, s.tentative_lost_s) + latency
+    return max(s.lost_periods * longest, s.least_lost_s) + latency
 
 
-def lost_at(table: TrackTable, now_ns: int, sensors: Sensors, settings: Settings) -> Bools:
-    """Which tracks were silent for too long, or are no longer known to be anywhere (T,)."""
-    silent = (now_ns - table.heard[:, 0]) * NANO
-    lost = np.zeros(len(table), dtype=np.bool_)
-    doubtful = np.flatnonzero(silent > min(settings.tentative_lost_s, settings.least_lost_s))
-    if not len(doubtful):
-        return lost
-    rows = table.take(doubtful)
-    dt = silent[doubtful]
-    spread = (
-        rows.P[:, :, [0, 4]]
-        + 2.0 * dt[:, None, None] * rows.P[:, :, [2, 6]]
-        + (dt * dt)[:, None, None] * rows.P[:, :, [7, 9]]
-    ).max(axis=2)
-    spread = (spread * rows.mu).sum(axis=1)
-    lost[doubtful] = dt > lost_after(rows, sensors, settings)
-    lost[doubtful] |= (
-        (rows.status != Status.TENTATIVE)
-        & (dt > settings.least_lost_s + latencies(rows, sensors))
-        & (spread > settings.lost_sigma_m**2)
-    )
-    return lost
+@kernel
+def gone_at(track: Array, sensors: Array, s: Array) -> int:
+    """Time (ns) after which silence closes a track, or hides it because it has stood too long."""
+    silent = track.heard[0] + after(lost_after(track, sensors, s))
+    if track.status == _TENTATIVE:
+        return silent
+    latency = a = b = c = 0.0
+    for k in range(len(track.sensors)):
+        if track.sensors[k] >= 0:
+            latency = max(latency, sensors[track.sensors[k]].latency)
+    # Its variance grows with the square of the silence, until it may be anywhere.
+    for k in range(MODES):
+        a += track.mu[k] * max(track.P[k, 0], track.P[k, 4])
+        b += track.mu[k] * max(track.P[k, 2], track.P[k, 6])
+        c += track.mu[k] * max(track.P[k, 7], track.P[k, 9])
+    lacking = s.lost_sigma_m * s.lost_sigma_m - a
+    wait = 0.0
+    if lacking > 0.0:
+        root = math.sqrt(max(b * b + c * lacking, 0.0))
+        wait = lacking / (b + root) if b + root > 0.0 else _LONGEST_NS * NANO
+    unknown = max(track.time + after(wait), track.heard[0] + after(s.least_lost_s + latency))
+    gone = min(silent, unknown)
+    if plain(track) and not track.moved:
+        gone = min(gone, track.born + after(s.still_s))
+    return gone
 
 
-def status_at(table: TrackTable, now_ns: int, sensors: Sensors, settings: Settings) -> Array:
-    """(T,) uint8: the table's status, with confirmed tracks that were not heard coasting."""
-    shortest, _ = periods(table, sensors)
-    silent = (now_ns - table.heard[:, 0]) * NANO
-    coasting = (table.status == Status.CONFIRMED) & (
-        silent
-        > np.maximum(settings.coast_periods * shortest, settings.least_coast_s)
-        + latencies(table, sensors)
-    )
-    return np.where(coasting, np.uint8(Status.COASTING), table.status)
+@kernel
+def plain(track: Array) -> bool:
+    """Whether nobody says what a track is."""
+    said = track.name != 0
+    for k in range(N_CLASSES):
+        said = said or track.classes[k] != 0.0
+    return not said
+
+
+@kernel
+def stands(track: Array, now: int, s: Array) -> bool:
+    """Whether a track stands where it was first seen and nobody says what it is.
+
+    A shore, a buoy or a moored boat returns at every look, and is no mover. What a sensor names or
+    classifies is shown wherever it stands: a drone that hovers, a person who waits.
+    """
+    return not track.moved and now - track.born > after(s.still_s) and plain(track)
+
+
+@kernel
+def coasts_at(track: Array, sensors: Array, s: Array) -> int:
+    """Time (ns) at which a track begins to coast, if nothing is heard of it."""
+    latency = 0.0
+    shortest = math.inf
+    for k in range(len(track.sensors)):
+        sensor = track.sensors[k]
+        if sensor >= 0:
+            shortest = min(shortest, sensors[sensor].period)
+            latency = max(latency, sensors[sensor].latency)
+    return track.heard[0] + after(max(s.coast_periods * shortest, s.least_coast_s) + latency)

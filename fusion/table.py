@@ -1,82 +1,81 @@
-"""The tracks of a region, struct-of-arrays in order of birth.
+"""The tracks of a region: an array of records in order of birth, and columns to search through.
 
 Horizontal motion is kept in east and north of the region's plane, height above the ellipsoid apart
 from it: sensors that give no height then do no harm to it, and a mover on the ground 50 km away
 does not sink by 196 m with the plane.
 
-A row is only ever predicted when it is updated: `x`, `P` and `mu` stand at `time`, the track's last
-detection. So a miss changes nothing but existence, and predictions never add up rounding.
+A row is only ever predicted when it is updated: `x`, `P` and `mu` stand at `time`, the track's
+newest detection. So a miss changes nothing but existence, and predictions never add up rounding.
+
+A track that is gone leaves an empty row behind; when many rows are empty they are closed up. So
+rows stay in order of birth, and what one report costs does not depend on how many tracks there are.
 """
 
 from typing import Self
 
 import numpy as np
 
-from fusion.motion import PACKED, moments_at, packed, unpacked
-from fusion.settings import MODES, Settings
-from model.arrays import Array, Column, Floats
-from model.detections import IDENTITY_BYTES, NAN
+from fusion.motion import moments_at, packed, unpacked
+from fusion.near import refresh_all
+from fusion.records import MODES, PACKED, TRACK, WORDS
+from fusion.settings import Settings
+from model.arrays import Array, Floats, Int64s
+from model.detections import IDENTITY_BYTES
 from model.frames import Region
-from model.taxonomy import N_CLASSES
-from model.tracks import MAX_SENSORS, Status
+from model.tracks import Status
 
-SCHEMA: dict[str, Column] = {
-    "track_id": Column("track", "i8"),
-    "time": Column("track", "i8"),  # ns, the last detection fused
-    "x": Column("track", "f8", (MODES, 4)),  # east, north m; their rates m/s; by mode
-    "P": Column("track", "f8", (MODES, PACKED)),  # upper triangles by rows: m², m²/s, m²/s²
-    "mu": Column("track", "f8", (MODES,)),  # probability of each mode
-    "h": Column("track", "f8", (2,), NAN),  # HAE m; its rate m/s; NaN: never measured
-    "Ph": Column("track", "f8", (3,), NAN),  # variance of height, covariance, variance of rate
-    "h_time": Column("track", "i8"),  # ns, the last height fused
-    "born": Column("track", "i8"),  # ns, its first detection
-    "anchor": Column("track", "f8", (3,)),  # east, north m, then; variance m²
-    "moved": Column("track", "?", fill=False),  # whether it ever went anywhere
-    "llr": Column("track", "f8"),  # log-odds of existence
-    "hits": Column("track", "i4"),
-    "status": Column("track", "u1", fill=int(Status.TENTATIVE)),
-    "identity_kind": Column("track", "u1"),
-    "identity": Column("track", f"S{IDENTITY_BYTES}", fill=b""),
-    "classes": Column("track", "f8", (N_CLASSES,), 0.0),  # log-likelihoods, relative
-    "sensors": Column("track", "i4", (MAX_SENSORS,), -1),  # heard last, newest first
-    "heard": Column("track", "i8", (MAX_SENSORS,), 0),  # ns, when
-    "mode": Column("track", "u1"),
-}
+NEAR = 5
+"""Rows of `TrackTable.near`."""
+
+NEVER = (1 << 63) - 1
+"""A time that does not come, ns."""
+
+LEAST_ROWS = 64
+"""Rows of the smallest table, and empty rows that are never worth closing up."""
 
 
 class TrackTable:
-    """Rows of tracks; every column of `SCHEMA` is an attribute."""
+    """Rows of tracks.
 
-    track_id: Array
-    time: Array
-    x: Array
-    P: Array
-    mu: Array
-    h: Array
-    Ph: Array
-    h_time: Array
-    born: Array
-    anchor: Array
-    moved: Array
-    llr: Array
-    hits: Array
-    status: Array
-    identity_kind: Array
-    identity: Array
-    classes: Array
-    sensors: Array
-    heard: Array
-    mode: Array
+    Attributes
+    ----------
+    rows
+        (capacity,) records (`fusion.records.TRACK`), of which the first `count` are in use; those
+        whose status is DELETED are empty.
+    near
+        (`NEAR`, capacity) float64, for `fusion.near`: where each may be; NaN: the row is empty.
+    names
+        (capacity,) int64, the records' `name`.
+    gone
+        (capacity,) int64 ns, when silence closes each track, if nothing is heard until then.
+    say
+        (capacity,) int64 ns of the clock, when something has to be said of it, if not before.
+    looks
+        (S,) reports of each sensor that were fused.
+    """
 
-    looks: Array
-    """(S,) reports of each sensor that were fused."""
+    __slots__ = ("count", "empty", "gone", "looks", "names", "near", "rows", "say")
 
-    __slots__ = (*SCHEMA, "looks")
+    rows: Array
+    near: Floats
+    names: Int64s
+    gone: Int64s
+    say: Int64s
+    looks: Int64s
 
-    def __init__(self, rows: int = 0) -> None:
-        for name, column in SCHEMA.items():
-            setattr(self, name, column.empty(rows))
+    def __init__(self, capacity: int = LEAST_ROWS) -> None:
+        self.count = 0
+        self.empty = 0
+        self.rows = np.zeros(capacity, TRACK)
+        self.near = np.full((NEAR, capacity), np.nan)
+        self.names = np.zeros(capacity, np.int64)
+        self.gone = np.full(capacity, NEVER)
+        self.say = np.full(capacity, NEVER)
         self.looks = np.zeros(0, dtype=np.int64)
+
+    def __len__(self) -> int:
+        """How many tracks there are."""
+        return self.count - self.empty
 
     def look_at(self, sensor: int) -> None:
         """Make room for a sensor."""
@@ -84,77 +83,165 @@ class TrackTable:
             more = np.zeros(sensor + 1 - len(self.looks), dtype=np.int64)
             self.looks = np.concatenate([self.looks, more])
 
-    def __len__(self) -> int:
-        return len(self.track_id)
+    def reserve(self, more: int) -> None:
+        """Make room for further rows."""
+        if self.count + more > len(self.rows):
+            self._resize(max(self.count + more, 2 * len(self.rows)))
+
+    def _resize(self, capacity: int) -> None:
+        kept = min(self.count, capacity)
+        old = self.rows, self.near, self.names, self.gone, self.say
+        fresh = type(self)(capacity)
+        self.rows, self.near, self.names = fresh.rows, fresh.near, fresh.names
+        self.gone, self.say = fresh.gone, fresh.say
+        self.rows[:kept] = old[0][:kept]
+        self.near[:, :kept] = old[1][:, :kept]
+        self.names[:kept], self.gone[:kept], self.say[:kept] = (part[:kept] for part in old[2:])
+
+    def alive(self) -> Int64s:
+        """Row of every track, in order of birth."""
+        rows: Int64s = np.flatnonzero(self.rows["status"][: self.count] != Status.DELETED)
+        return rows
+
+    def close_up(self) -> None:
+        """Close up empty rows if there are many."""
+        if self.empty > LEAST_ROWS + self.count // 4:
+            self.keep(self.alive())
+
+    def keep(self, rows: Int64s) -> None:
+        """Keep some rows only, in their order, one behind another."""
+        kept = len(rows)
+        self.rows[:kept] = self.rows[rows]
+        self.near[:, :kept] = self.near[:, rows]
+        self.names[:kept], self.gone[:kept] = self.names[rows], self.gone[rows]
+        self.say[:kept] = self.say[rows]
+        self.rows["status"][kept : self.count] = Status.DELETED
+        self.near[:, kept : self.count] = np.nan
+        self.names[kept : self.count] = 0
+        self.gone[kept : self.count] = self.say[kept : self.count] = NEVER
+        self.count, self.empty = kept, 0
 
     def copy(self) -> Self:
-        """An independent copy."""
+        """An independent copy, with no more room than it needs."""
         other = type(self).__new__(type(self))
-        for name in SCHEMA:
-            setattr(other, name, getattr(self, name).copy())
-        other.looks = self.looks.copy()
+        other.count, other.empty = self.count, self.empty
+        end = max(self.count, 1)
+        other.rows, other.near = self.rows[:end].copy(), self.near[:, :end].copy()
+        other.names, other.gone = self.names[:end].copy(), self.gone[:end].copy()
+        other.say, other.looks = self.say[:end].copy(), self.looks.copy()
         return other
 
-    def take(self, rows: Array) -> Self:
-        """Copies of some rows (mask or indices)."""
-        other = type(self).__new__(type(self))
-        for name in SCHEMA:
-            setattr(other, name, getattr(self, name)[rows])
-        other.looks = self.looks
-        return other
+    def take(self, rows: Array) -> Array:
+        """Copies of the records of some rows (mask over, or indices of, the rows in use)."""
+        return self.rows[: self.count][rows]
 
-    def append(self, other: Self) -> None:
-        """Add rows at the end."""
-        for name in SCHEMA:
-            setattr(self, name, np.concatenate([getattr(self, name), getattr(other, name)]))
+    def append(self, records: Array, say: int, sensors: Array, settings: Settings) -> None:
+        """Add tracks at the end.
 
-    def keep(self, mask: Array) -> None:
-        """Drop the rows where `mask` is false; order stays."""
-        for name in SCHEMA:
-            setattr(self, name, getattr(self, name)[mask])
+        Parameters
+        ----------
+        records
+            (n,) `fusion.records.TRACK`.
+        say
+            ns of the clock, when something has to be said of them.
+        sensors, settings
+            As in `refresh`.
+        """
+        self.reserve(len(records))
+        end = self.count + len(records)
+        self.rows[self.count : end] = records
+        self.say[self.count : end] = say
+        self.count = end
+        self.refresh(sensors, settings)
+
+    def refresh(self, sensors: Array, settings: Settings) -> None:
+        """Derive the columns anew: sensors or the region have changed.
+
+        Parameters
+        ----------
+        sensors
+            (S,) `fusion.gathered.SENSOR`.
+        settings
+            Constants.
+        """
+        self.empty = self.count - len(self.alive())
+        self.names[: self.count] = self.rows["name"][: self.count]
+        refresh_all(self.rows, self.near, self.gone, self.count, sensors, settings.record)
 
     def export(self) -> dict[str, Array]:
-        """Copies of all columns by name."""
-        return {name: getattr(self, name).copy() for name in self.__slots__}
+        """The tracks by columns, as plain arrays, and what was seen."""
+        rows = self.alive()
+        columns = {name: self.rows[name][rows] for name in TRACK.names or ()}
+        words = np.ascontiguousarray(columns.pop("words"))
+        columns["identity"] = words.view(f"S{IDENTITY_BYTES}").reshape(len(rows))
+        return columns | {"say": self.say[rows], "looks": self.looks.copy()}
 
     @classmethod
-    def restore(cls, columns: dict[str, Array]) -> Self:
-        """A table of exported columns."""
-        table = cls.__new__(cls)
-        for name in cls.__slots__:
-            setattr(table, name, np.array(columns[name]))
+    def restore(cls, columns: dict[str, Array], sensors: Array, settings: Settings) -> Self:
+        """A table of exported columns; `sensors` and `settings` as in `refresh`."""
+        records = records_of(columns)
+        table = cls(max(len(records), LEAST_ROWS))
+        table.rows[: len(records)] = records
+        table.say[: len(records)] = columns["say"]
+        table.count = len(records)
+        table.looks = np.array(columns["looks"])
+        table.refresh(sensors, settings)
         return table
 
 
-def carry_over(table: TrackTable, old: Region, new: Region) -> None:
-    """Carry tracks over from one region's plane into another's, in place; those outside go.
+def records_of(columns: dict[str, Array]) -> Array:
+    """(n,) `fusion.records.TRACK` of exported columns."""
+    records = np.zeros(len(columns["track_id"]), TRACK)
+    for name in TRACK.names or ():
+        if name == "words":
+            identity = np.ascontiguousarray(columns["identity"], dtype=f"S{IDENTITY_BYTES}")
+            records[name] = identity.view("<u8").reshape(len(records), WORDS)
+        else:
+            records[name] = columns[name]
+    return records
+
+
+def identities(records: Array) -> Array:
+    """(n,) bytes24 of `fusion.records.TRACK` records."""
+    words = np.ascontiguousarray(records["words"])
+    return words.view(f"S{IDENTITY_BYTES}").reshape(len(records))
+
+
+def carry_over(records: Array, old: Region, new: Region) -> Array:
+    """Tracks carried over from one region's plane into another's, in place; those inside it.
 
     Parameters
     ----------
-    table
-        In the plane of `old`.
+    records
+        (n,) `fusion.records.TRACK`, in the plane of `old`.
     old, new
         The regions.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n,) bool, which of them lie in the new region.
     """
-    place = table.x[:, :, :2].reshape(-1, 2)
-    height = np.repeat(np.where(np.isnan(table.h[:, 0]), 0.0, table.h[:, 0]), MODES)
+    count = len(records)
+    place = records["x"][:, :, :2].reshape(-1, 2)
+    height = np.repeat(np.where(np.isnan(records["h"][:, 0]), 0.0, records["h"][:, 0]), MODES)
     up = old.up_of_height(place[:, 0], place[:, 1], height)
     enu = new.enu_from_ecef(old.ecef_from_enu(np.column_stack([place, up])))
-    table.x[:, :, :2] = enu[:, :2].reshape(-1, MODES, 2)
-    table.anchor[:, :2] += table.x[:, 0, :2] - place.reshape(-1, MODES, 2)[:, 0]
+    records["x"][:, :, :2] = enu[:, :2].reshape(count, MODES, 2)
+    records["anchor"][:, :2] += records["x"][:, 0, :2] - place.reshape(count, MODES, 2)[:, 0]
     inside = (enu * enu).sum(axis=1) <= new.radius_m**2 + height**2
-    table.keep(inside.reshape(-1, MODES).all(axis=1))
-    if not len(table):
-        return
     turn = (new.rotation @ old.rotation.T)[:2, :2]
     turn = turn / np.sqrt(np.abs(np.linalg.det(turn)))
     both = np.zeros((4, 4))
     both[:2, :2] = both[2:, 2:] = turn
-    table.x[:, :, 2:] = table.x[:, :, 2:] @ turn.T
-    flat = both @ unpacked(table.P.reshape(-1, PACKED)) @ both.T
-    table.P[:] = packed(flat).reshape(-1, MODES, PACKED)
+    records["x"][:, :, 2:] = records["x"][:, :, 2:] @ turn.T
+    flat = both @ unpacked(records["P"].reshape(-1, PACKED)) @ both.T
+    records["P"] = packed(flat).reshape(count, MODES, PACKED)
+    within: Array = inside.reshape(count, MODES).all(axis=1)
+    return within
 
 
-def moments(table: TrackTable, dt: Floats, settings: Settings) -> tuple[Floats, Floats]:
-    """Means (T, 4) and packed covariances (T, 10) of all tracks, predicted by `dt` (T,) s."""
-    return moments_at(table.x, table.P, table.mu, dt, settings.densities, settings.sojourn_s)
+def moments(records: Array, dt: Floats, settings: Settings) -> tuple[Floats, Floats]:
+    """Means (n, 4) and packed covariances (n, 10) of tracks, predicted by `dt` (n,) s."""
+    return moments_at(records, dt, settings.record)
+

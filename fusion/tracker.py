@@ -9,23 +9,23 @@ from typing import Any
 
 import numpy as np
 
-from fusion.heads import Heads, describe
+from fusion.describe import SAID, updates_of
+from fusion.gathered import sensor_records
+from fusion.heads import Heads, census, picture, plane_record
 from fusion.history import History, Item, reports_of
 from fusion.measure import Scan, scans_of
-from fusion.outcome import Outcome, remove
-from fusion.scan import fuse
+from fusion.scan import NOT_TOUCHED, fuse
 from fusion.settings import Settings
-from fusion.silence import lost_at, status_at
 from fusion.table import TrackTable, carry_over
-from model.arrays import Floats
+from model.arrays import Array, Floats, Int64s
 from model.detections import DetectionKind, Detections
 from model.frames import Region
 from model.sensors import Sensors
 from model.time import NS_PER_S
 from model.tracks import Status, TrackUpdates, UpdateReason
 
-NOT_TOUCHED = 255
-"""In place of an `UpdateReason`."""
+ANYWHERE = Region(0.0, 0.0)
+"""A plane for as long as nobody has said where the region is."""
 
 
 @dataclass(slots=True)
@@ -37,7 +37,9 @@ class Counters:
     reports, detections
         Fused.
     late
-        Reports older than one fused before, inserted at their time.
+        Reports older than one fused before.
+    stood
+        Those of them that were taken in where they stand; the others were inserted at their time.
     too_late
         Reports older than the history that is kept; stored, not fused.
     refused
@@ -47,6 +49,7 @@ class Counters:
     reports: int = 0
     detections: int = 0
     late: int = 0
+    stood: int = 0
     too_late: int = 0
     refused: int = 0
 
@@ -79,11 +82,16 @@ class Tracker:
         self.region = region
         self.counters = Counters()
         self.now_ns = -(1 << 62)
+        self._absent = False  # tracks may have left the table without a word
+        self._records = self._records_of(sensors)
         self._table = TrackTable()
         self._late_window_s = late_window_s
         self._history = History(_window_ns(late_window_s, sensors), self.settings)
         self._history.start(self._table)
-        self._heads = Heads(region or Region(0.0, 0.0), self.settings)
+        self._heads = Heads(region or ANYWHERE, self.settings)
+
+    def _records_of(self, sensors: Sensors) -> Array:
+        return sensor_records(sensors, (self.region or ANYWHERE).radius_m)
 
     def step(self, detections: Detections) -> TrackUpdates:
         """Fuse reports in the order given.
@@ -98,7 +106,7 @@ class Tracker:
         TrackUpdates
             What became known, with `known_offset` and `n` counted per input.
         """
-        parts: list[TrackUpdates] = []
+        parts: list[Array] = []
         begin = self._first_placed(detections)
         if self.region is None:
             return TrackUpdates.empty()
@@ -108,14 +116,14 @@ class Tracker:
             scan = scans[row]
             if scan.offset != offset:
                 offset, n = scan.offset, 0
-            part = self._report(scan, detections, row)
-            if len(part):
-                part.known_offset[:] = offset
-                part.known[:] = scan.received
-                part.n[:] = n + np.arange(len(part))
+            for part in self._report(scan, detections, row):
+                part["known_offset"], part["known"] = offset, scan.received
+                part["n"] = n + np.arange(len(part))
                 n += len(part)
                 parts.append(part)
-        return TrackUpdates.concat(parts)
+        if not parts:
+            return TrackUpdates.empty()
+        return updates_of(np.concatenate(parts) if len(parts) > 1 else parts[0])
 
     def tick(self, time_ns: int, offset: int) -> TrackUpdates:
         """Let time go by: tracks that nobody hears coast and are lost.
@@ -127,14 +135,13 @@ class Tracker:
         offset
             Journal offset of the tick.
         """
-        if not len(self._table):
-            self.now_ns = max(self.now_ns, time_ns)
+        why = np.full(self._table.count, NOT_TOUCHED, dtype=np.uint8)
+        said = self._say(why, max(time_ns, self._history.newest_ns), now_ns=time_ns)
+        if not len(said):
             return TrackUpdates.empty()
-        updates = self._say({}, [], max(time_ns, self._history.newest_ns), now_ns=time_ns)
-        updates.known_offset[:] = offset
-        updates.known[:] = time_ns
-        updates.n[:] = np.arange(len(updates))
-        return updates
+        said["known_offset"], said["known"] = offset, time_ns
+        said["n"] = np.arange(len(said))
+        return updates_of(said)
 
     def picture(self, time_ns: int) -> TrackUpdates:
         """Confirmed and coasting tracks predicted to a time, in order of birth.
@@ -144,18 +151,23 @@ class Tracker:
         time_ns
             UTC ns; rows updated later than that stay at their own time.
         """
-        if self.region is None:
+        table = self._table
+        if self.region is None or not table.count:
             return TrackUpdates.empty()
-        lost = lost_at(self._table, time_ns, self.sensors, self.settings)
-        shown = self._table.take((self._table.status != Status.TENTATIVE) & ~lost)
-        status = status_at(shown, time_ns, self.sensors, self.settings)
-        return describe(shown, status, time_ns, self.region, self.sensors, self.settings)
+        return updates_of(
+            picture(
+                table.rows, table.gone, table.count, time_ns, plane_record(self.region),
+                self._records, self.settings.record,
+            )
+        )  # fmt: skip
 
     def census(self) -> dict[str, int]:
         """Number of tracks by status."""
-        here = ~lost_at(self._table, self.now_ns, self.sensors, self.settings)
-        status = status_at(self._table, self.now_ns, self.sensors, self.settings)[here]
-        return {kind.name.lower(): int((status == kind).sum()) for kind in Status if kind < 3}
+        table = self._table
+        counts = census(
+            table.rows, table.gone, table.count, self.now_ns, self._records, self.settings.record
+        )
+        return dict(zip(("tentative", "confirmed", "coasting"), counts, strict=True))
 
     def reconfigure(
         self,
@@ -178,17 +190,20 @@ class Tracker:
         late_window_s
             As in the constructor; None: as before.
         """
+        table = self._table
         # What silence has closed stays closed, whatever periods the sensors have now.
-        remove(
-            self._table,
-            lost_at(self._table, self.now_ns, self.sensors, self.settings),
-            Outcome(),
-        )
+        table.keep(table.alive()[table.gone[table.alive()] >= self.now_ns])
         if region is not None and region != self.region:
-            if self.region is not None:
-                carry_over(self._table, self.region, region)
-            self.region = self._heads.region = region
+            if self.region is not None and table.count:
+                inside = carry_over(table.rows[: table.count], self.region, region)
+                table.keep(np.flatnonzero(inside))
+            self.region = region
+            self._heads.move(region)
         self.sensors = sensors
+        self._records = self._records_of(sensors)
+        table.refresh(self._records, self.settings)
+        self._heads.find_all(table)
+        self._absent = True
         if late_window_s is not None:
             self._late_window_s = late_window_s
         self._history.window_ns = _window_ns(self._late_window_s, sensors)
@@ -203,68 +218,49 @@ class Tracker:
             rows = slice(int(starts[row]), int(starts[row + 1]))
             self.region = _first_region(detections, row, rows, self.sensors)
             if self.region is not None:
-                self._heads.region = self.region
+                self._heads.move(self.region)
+                self._records = self._records_of(self.sensors)
                 return row
             self.counters.refused += rows.stop - rows.start
         return detections.n_reports
 
-    def _report(self, scan: Scan, detections: Detections, row: int) -> TrackUpdates:
+    def _report(self, scan: Scan, detections: Detections, row: int) -> list[Array]:
         self.counters.refused += scan.refused
-        before = self._history.late
-        table, outcomes, rolled_back = self._history.insert(
+        history = self._history
+        late, stood = history.late, history.stood
+        self._table, why, rolled_back = history.insert(
             self._table, scan, detections, row, self._fuse
         )
-        self._table = table
-        self.counters.late += self._history.late - before
-        if not outcomes:
+        self.counters.late += history.late - late
+        self.counters.stood += history.stood - stood
+        if why is None and not rolled_back:
             self.counters.too_late += 1
-            return TrackUpdates.empty()
+            return []
         self.counters.reports += 1
         self.counters.detections += len(scan)
-        return self._publish(outcomes, scan, rolled_back=rolled_back)
-
-    def _fuse(self, table: TrackTable, scan: Scan) -> Outcome:
-        assert self.region is not None  # noqa: S101 - no report is fused before a region is known
-        return fuse(table, scan, self.sensors, self.region, self.settings)
-
-    def _publish(self, outcomes: list[Outcome], scan: Scan, *, rolled_back: bool) -> TrackUpdates:
-        touched: dict[int, int] = {}
-        deleted: list[int] = []
-        for outcome in outcomes:
-            touched.update(outcome.touched)
-            deleted.extend(outcome.deleted)
-        if rolled_back:
+        if why is None:
             # What was fused before may be undone of tracks that nothing touches now: compare all.
-            touched = dict.fromkeys(self._table.track_id.tolist(), int(UpdateReason.CORRECTED))
-        return self._say(touched, deleted, self._history.newest_ns, now_ns=scan.reported)
+            self._heads.find_all(self._table)
+            self._absent = True
+            why = np.full(self._table.count, int(UpdateReason.CORRECTED), dtype=np.uint8)
+        said = self._say(why, history.newest_ns, now_ns=scan.reported)
+        self._table.close_up()
+        return [said] if len(said) else []
 
-    def _say(
-        self, touched: dict[int, int], deleted: list[int], valid_ns: int, *, now_ns: int
-    ) -> TrackUpdates:
+    def _fuse(self, table: TrackTable, scan: Scan) -> tuple[Int64s, Array]:
+        assert self.region is not None  # noqa: S101 - no report is fused before a region is known
+        return fuse(table, scan, self.sensors, self._records, self.region, self.settings)
+
+    def _say(self, why: Array, valid_ns: int, *, now_ns: int) -> Array:
         """Publish what differs from what was said last; then that is what is shown."""
         self.now_ns = max(self.now_ns, now_ns)
-        table, heads = self._table, self._heads
-        lost = lost_at(table, self.now_ns, self.sensors, self.settings)
-        shown = (table.status != Status.TENTATIVE) & ~lost
-        status = status_at(table, self.now_ns, self.sensors, self.settings)
-        for track in table.track_id[shown & (status == Status.COASTING)].tolist():
-            touched.setdefault(track, int(UpdateReason.COASTED))
-        why = np.array([touched.get(t, NOT_TOUCHED) for t in table.track_id.tolist()], np.uint8)
-        rows = np.flatnonzero(shown & (why != NOT_TOUCHED))
-        parts = []
-        if len(rows):
-            parts.append(
-                heads.publish(table.take(rows), status[rows], why[rows], valid_ns, self.sensors)
-            )
-        alive = heads.alive()
-        if len(alive) != int(shown.sum()):
-            gone = alive[~np.isin(alive, table.track_id[shown])]
-            silent = np.isin(gone, table.track_id[lost])
-            silent |= np.isin(gone, np.array(deleted, dtype=np.int64))
-            reasons = np.where(silent, UpdateReason.LOST, UpdateReason.RETRACTED)
-            parts.append(heads.close(gone, reasons, self._history.newest_ns))
-        heads.forget(self._history.floor[0], table.track_id)
-        return TrackUpdates.concat(parts)
+        table, heads, newest = self._table, self._heads, self._history.newest_ns
+        said = heads.publish(table, why, self.now_ns, valid_ns, newest, self._records)
+        if self._absent:
+            self._absent = False
+            said = np.concatenate([said, heads.close_absent(table, newest)])
+        heads.forget(self._history.floor[0], newest, table)
+        return said
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that decides later outputs, as plain data and arrays."""
@@ -276,6 +272,7 @@ class Tracker:
             if region is None
             else [region.latitude, region.longitude, region.radius_m],
             "now": self.now_ns,
+            "absent": self._absent,
             "table": self._table.export(),
             "heads": self._heads.snapshot(),
             "counters": {
@@ -286,6 +283,9 @@ class Tracker:
                 "newest": history.newest_ns,
                 "floor": list(history.floor),
                 "late": history.late,
+                "stood": history.stood,
+                "since": history.since,
+                "touched": np.array([item.touched for item in items], dtype=np.int64),
                 "keys": np.array([item.key for item in items], dtype=np.int64).reshape(-1, 2),
                 "firsts": np.array([item.scan.first for item in items], dtype=np.int64),
                 "reports": reports_of(items).columns(),
@@ -298,8 +298,10 @@ class Tracker:
         region = state["region"]
         self.region = None if region is None else Region(*region)
         self.now_ns = state["now"]
-        self._table = TrackTable.restore(state["table"])
-        self._heads = Heads(self.region or Region(0.0, 0.0), self.settings)
+        self._absent = state["absent"]
+        self._records = self._records_of(self.sensors)
+        self._table = self._table_of(state["table"])
+        self._heads = Heads(self.region or ANYWHERE, self.settings)
         self._heads.restore(state["heads"])
         self.counters = Counters(**state["counters"])
         saved = state["history"]
@@ -307,20 +309,24 @@ class Tracker:
         history.arrivals = saved["arrivals"]
         history.newest_ns = saved["newest"]
         history.floor = (saved["floor"][0], saved["floor"][1])
-        history.late = saved["late"]
+        history.late, history.stood = saved["late"], saved["stood"]
+        history.since = saved["since"]
         history.checkpoints = [
-            ((key[0], key[1]), TrackTable.restore(columns)) for key, columns in saved["checkpoints"]
+            ((key[0], key[1]), self._table_of(columns)) for key, columns in saved["checkpoints"]
         ]
         reports = Detections(**saved["reports"])
         if reports.n_reports:
             assert self.region is not None  # noqa: S101 - reports were fused, so it was known
             scans = scans_of(reports, self.sensors, self.region, saved["firsts"])
-            keys = saved["keys"].tolist()
+            keys, touched = saved["keys"].tolist(), saved["touched"].tolist()
             history.items = [
-                Item((time, arrival), scan, reports, row)
-                for row, ((time, arrival), scan) in enumerate(zip(keys, scans, strict=True))
+                Item((key[0], key[1]), scan, reports, row, count)
+                for row, (key, scan, count) in enumerate(zip(keys, scans, touched, strict=True))
             ]
         self._history = history
+
+    def _table_of(self, columns: dict[str, Array]) -> TrackTable:
+        return TrackTable.restore(columns, self._records, self.settings)
 
 
 def _window_ns(late_window_s: float, sensors: Sensors) -> int:

@@ -1,0 +1,115 @@
+"""Records that kernels work on: one row of a track, of a measurement, of a prediction, of a pair.
+
+A table is an array of records. What a kernel does with one track then touches memory that lies
+together, and the shapes of a record's parts are known when it is compiled, so loops over modes and
+axes are unrolled: predicting a track takes half the time it takes over arrays of one column each
+(docs/decisions/008). What is searched through for all tracks at once stands in columns of its own
+(`fusion.table.TrackTable.near`).
+"""
+
+import numpy as np
+
+from model.detections import IDENTITY_BYTES
+from model.taxonomy import N_CLASSES
+from model.tracks import MAX_SENSORS
+
+MODES = 2
+"""Modes of motion of every track."""
+
+PACKED = 10
+"""Numbers of a packed covariance of four states: the upper triangle by rows."""
+
+WORDS = IDENTITY_BYTES // 8
+"""Words of 64 bits in an identity."""
+
+TRACK = np.dtype(
+    [
+        ("track_id", "i8"),
+        ("time", "i8"),  # ns, the newest detection fused
+        ("x", "f8", (MODES, 4)),  # east, north m; their rates m/s; by mode
+        ("P", "f8", (MODES, PACKED)),  # m², m²/s, m²/s²
+        ("mu", "f8", (MODES,)),  # probability of each mode
+        ("h", "f8", (2,)),  # HAE m; its rate m/s; NaN: never measured
+        ("Ph", "f8", (3,)),  # variance of height, covariance, variance of rate
+        ("h_time", "i8"),  # ns, the newest height fused
+        ("born", "i8"),  # ns, its first detection
+        ("anchor", "f8", (3,)),  # east, north m, then; variance m²
+        ("llr", "f8"),  # log-odds of existence
+        ("classes", "f8", (N_CLASSES,)),  # log-likelihoods, relative
+        ("heard", "i8", (MAX_SENSORS,)),  # ns, when each of `sensors` was
+        ("name", "i8"),  # of its identity (`fusion.names`); 0: none
+        ("words", "u8", (WORDS,)),  # the identity's bytes, little-endian
+        ("sensors", "i4", (MAX_SENSORS,)),  # heard last, newest first; -1: none
+        ("hits", "i4"),
+        ("head", "i4"),  # slot in `fusion.heads.Heads`, if it is still its own; -1: not known
+        ("status", "u1"),  # `model.tracks.Status`; DELETED: the row is empty
+        ("identity_kind", "u1"),
+        ("mode", "u1"),
+        ("moved", "u1"),  # whether it ever went anywhere
+    ],
+    align=True,
+)
+"""One track."""
+
+MEASURED = np.dtype(
+    [
+        ("z", "f8", (2,)),
+        ("R", "f8", (2, 2)),
+        ("delta", "f8"),
+        ("height", "f8"),
+        ("height_variance", "f8"),
+        ("velocity", "f8", (3,)),
+        ("velocity_variance", "f8"),
+        ("range_rate", "f8"),
+        ("range_rate_variance", "f8"),
+        ("sight", "f8", (2,)),
+        ("azimuth", "f8"),
+        ("azimuth_variance", "f8"),
+        ("item", "i8"),
+        ("name", "i8"),
+        ("words", "u8", (WORDS,)),
+        ("classes", "f4", (N_CLASSES,)),
+        ("identity_kind", "u1"),
+    ],
+    align=True,
+)
+"""One detection as `fusion.measure.Scan` describes it."""
+
+PREDICTED = np.dtype(
+    [
+        ("row", "i8"),  # of the table
+        ("dt", "f8"),  # s from the track's time to the report's; negative: the report is late
+        ("x", "f8", (MODES, 4)),  # at the report's time; updated in place
+        ("P", "f8", (MODES, PACKED)),
+        ("mu", "f8", (MODES,)),
+        ("mean", "f8", (4,)),  # all modes together, as predicted
+        ("spread", "f8", (PACKED,)),
+        ("largest", "f8"),  # m², of the position in any direction and mode
+        ("pd", "f8"),  # probability that the sensor detects it, if it is there
+        ("prior", "f8"),  # probability that it is there, before the report is looked into
+        ("unseen", "f8"),  # how much it says that the sensor did not see it: 0 nothing, 1 all
+        ("claims", "f8"),  # probability that it is there and a detection is its own
+        ("there", "f8"),  # probability that it is there, after the report
+        ("first", "i8"),  # its pairs: the first of them, and how many
+        ("count", "i8"),
+        ("own", "i8"),  # the detection that is mostly its own; -1: none
+        ("pointed", "u1"),  # whether a bearing points at it
+    ],
+    align=True,
+)
+"""One track as the sensor should have seen it."""
+
+PAIR = np.dtype(
+    [
+        ("row", "i8"),  # of the predictions
+        ("item", "i8"),  # of the report's detections
+        ("likelihood", "f8", (MODES,)),  # density of the detection under each mode, 1/m²
+        ("both", "f8"),  # and under all of them
+        ("ratio", "f8"),  # against clutter, if the track is there and is detected
+        ("psi", "f8"),  # weight against the track having no detection
+        ("share", "f8"),  # probability that it is the track's own, given that it is there
+        ("named", "u1"),  # whether it bears the track's identity
+    ],
+    align=True,
+)
+"""A track and a detection that may be its own."""
