@@ -30,7 +30,8 @@ def associate(predicted: Array, pairs: Array, fresh: Floats, free: Floats) -> No
     Parameters
     ----------
     predicted
-        (n,) with `prior`, `unseen` and `pd`; gets `claims`, `there`, `first` and `count`.
+        (n,) with `prior`, `unseen` and `pd`, as `fusion.reach.predict` gives it; gets `claims`,
+        `there`, `first` and `count`.
     pairs
         (p,) in order of prediction and detection; get `psi` and `share`.
     fresh
@@ -40,8 +41,6 @@ def associate(predicted: Array, pairs: Array, fresh: Floats, free: Floats) -> No
         (m,) filled: probability that the detection belongs to none of the tracks.
     """
     n, count = len(predicted), len(pairs)
-    for i in range(n):
-        predicted[i].first, predicted[i].count, predicted[i].claims = 0, 0, 0.0
     for j in range(len(free)):
         free[j] = 1.0
     track, item = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)

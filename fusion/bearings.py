@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from fusion.jit import kernel
-from fusion.records import MODES
+from fusion.records import MODES, Record
 from fusion.update import hear, put_back
 from fusion.weigh import update_scalar
 from model.arrays import Array, Floats
@@ -27,8 +27,8 @@ def turned(angle: float) -> float:
 
 @kernel
 def update_by_bearing(
-    predicted: Array, rows: Array, scan: Array, origin: Floats, sensor: Array, now: int,
-    index: int, mode: int, s: Array,
+    predicted: Array, rows: Array, scan: Array, origin: Floats, sensor: Record, now: int,
+    index: int, mode: int, s: Record,
 ) -> None:  # fmt: skip
     """Sharpen confirmed tracks by bearings that can belong to no other track.
 

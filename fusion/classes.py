@@ -3,8 +3,9 @@
 import math
 
 from fusion.jit import kernel
+from fusion.records import Record
 from fusion.settings import CLASS_CONFLICT
-from model.arrays import Array, Floats
+from model.arrays import Floats
 from model.taxonomy import N_CLASSES
 
 CLASS_FLOOR = 0.05
@@ -34,7 +35,7 @@ def class_probability(log_likelihood: Floats, out: Floats) -> bool:
 
 
 @kernel
-def class_likelihood(detection: Array, sensor: Array, out: Floats) -> bool:
+def class_likelihood(detection: Record, sensor: Record, out: Floats) -> bool:
     """Fill log-likelihoods (K,) of what a detection, or else its sensor, says; False: nothing.
 
     Parameters
@@ -60,7 +61,7 @@ def class_likelihood(detection: Array, sensor: Array, out: Floats) -> bool:
 
 
 @kernel
-def class_score(track: Array, detection: Array, sensor: Array, room: Floats) -> float:
+def class_score(track: Record, detection: Record, sensor: Record, room: Floats) -> float:
     """Log-likelihood of a detection's class under the track's, against any class.
 
     Parameters
@@ -86,7 +87,7 @@ def class_score(track: Array, detection: Array, sensor: Array, room: Floats) -> 
 
 
 @kernel
-def learn_class(track: Array, detection: Array, sensor: Array, room: Floats) -> None:
+def learn_class(track: Record, detection: Record, sensor: Record, room: Floats) -> None:
     """Take what a detection says of its class into its track; arguments as in `class_score`."""
     if not class_likelihood(detection, sensor, room[0]):
         return

@@ -14,6 +14,7 @@ import math
 import numpy as np
 
 from fusion.jit import kernel
+from fusion.records import Record
 from fusion.settings import LEAST_CLUTTER_DENSITY_M2, NANO
 from model.arrays import Array
 from model.sensors import Sensor
@@ -68,8 +69,10 @@ def log_odds(probability: float) -> float:
 
 
 @kernel
-def prior_of(track: Array, pd: float, sensor: Array, s: Array) -> float:
-    """Probability that a track is still there, before a report is looked into.
+def unseen_of(
+    track: Record, pd: float, now: int, sensors: Array, sensor: Record, s: Record
+) -> float:
+    """How much it says that a sensor did not see a track: 0, nothing; 1, all.
 
     Parameters
     ----------
@@ -77,34 +80,19 @@ def prior_of(track: Array, pd: float, sensor: Array, s: Array) -> float:
         Its record.
     pd
         Probability that the sensor detects it, if it is there.
-    sensor, s
-        `fusion.gathered.SENSOR`, and constants.
-    """
-    gone = 1.0 - math.exp(-sensor.period / s.lifetime_s)
-    return probability(track.llr) * (1.0 - gone * pd)
-
-
-@kernel
-def unseen_of(track: Array, pd: float, now: int, sensors: Array, sensor: Array, s: Array) -> float:
-    """How much it says that a sensor did not see a track: 0, nothing; 1, all.
-
-    Parameters
-    ----------
-    track, pd, sensor, s
-        As in `prior_of`.
     now
         Time of the report, ns.
-    sensors
-        (S,) of all sensors.
+    sensors, sensor, s
+        (S,) `fusion.gathered.SENSOR` of all sensors, the report's own, and constants.
     """
     if now < track.born:
         return 0.0  # a late report, from before anybody saw it
     for k in range(len(track.sensors)):
         by = track.sensors[k]
         # A mover that reports itself is not charged: a radar that misses it is in its shadow.
-        if by >= 0 and sensors[by].cooperative:
-            if (now - track.heard[k]) * NANO < s.fresh_periods * sensors[by].period:
-                return 0.0
+        itself = by >= 0 and sensors[by].cooperative
+        if itself and (now - track.heard[k]) * NANO < s.fresh_periods * sensors[by].period:
+            return 0.0
     weight = min(1.0, sensor.period / s.miss_correlation_s)
     chance = min(pd, s.greatest_pd) * s.gate_probability
     if weight == 1.0:
@@ -113,13 +101,13 @@ def unseen_of(track: Array, pd: float, now: int, sensors: Array, sensor: Array, 
 
 
 @kernel
-def new_ratio(sensor: Array, density: float, looks: int, s: Array) -> float:
+def new_ratio(sensor: Record, density: float, looks: int, s: Record) -> float:
     """New movers that a report brings out, against its clutter.
 
     Parameters
     ----------
     sensor, s
-        As in `prior_of`.
+        As in `unseen_of`.
     density
         Clutter per m² and report.
     looks

@@ -72,13 +72,20 @@ def search(points: Floats, reach: Floats, targets: Floats) -> tuple[Array, Array
     for j in range(n):
         low_e, high_e = min(low_e, targets[j, 0]), max(high_e, targets[j, 0])
         low_n, high_n = min(low_n, targets[j, 1]), max(high_n, targets[j, 1])
-    # Cells about as large as the common reach, and not many more of them than targets.
-    step = max(1, T // 512)
-    sample = np.sort(reach[::step])
-    cell = max(sample[len(sample) // 2], 1e-3)
+    # Cells about as large as the common reach (the mean of those that are no greater than twice
+    # the mean of all), and not many more of them than targets.
+    whole, some, common = 0.0, 0.0, 0
+    for i in range(T):
+        whole += reach[i]
+    for i in range(T):
+        if reach[i] * T <= 2.0 * whole:
+            some += reach[i]
+            common += 1
+    cell = max(some / max(common, 1), 1e-3)
     wide, tall = max(high_e - low_e, 1e-3), max(high_n - low_n, 1e-3)
     cell = max(cell, np.sqrt(wide * tall / (4.0 * n + 16.0)), wide / 4096.0, tall / 4096.0)
-    columns, rows = int(wide / cell) + 1, int(tall / cell) + 1
+    scale = 1.0 / cell
+    columns, rows = int(wide * scale) + 1, int(tall * scale) + 1
     dense = n <= DENSE
     if dense:
         columns = rows = 1
@@ -87,8 +94,8 @@ def search(points: Floats, reach: Floats, targets: Floats) -> tuple[Array, Array
     order = np.empty(n, dtype=np.int64)
     for j in range(n):
         if not dense:
-            home[j] = int((targets[j, 0] - low_e) / cell) * rows + int(
-                (targets[j, 1] - low_n) / cell
+            home[j] = int((targets[j, 0] - low_e) * scale) * rows + int(
+                (targets[j, 1] - low_n) * scale
             )
         start[home[j] + 1] += 1
     for c in range(columns * rows):
@@ -108,10 +115,10 @@ def search(points: Floats, reach: Floats, targets: Floats) -> tuple[Array, Array
         a0 = b0 = 0
         a1, b1 = columns - 1, rows - 1
         if not whole:
-            a0 = max(0, int(np.floor((east - r - low_e) / cell)))
-            a1 = min(columns - 1, int(np.floor((east + r - low_e) / cell)))
-            b0 = max(0, int(np.floor((north - r - low_n) / cell)))
-            b1 = min(rows - 1, int(np.floor((north + r - low_n) / cell)))
+            a0 = max(0, int(np.floor((east - r - low_e) * scale)))
+            a1 = min(columns - 1, int(np.floor((east + r - low_e) * scale)))
+            b0 = max(0, int(np.floor((north - r - low_n) * scale)))
+            b1 = min(rows - 1, int(np.floor((north + r - low_n) * scale)))
         square = r * r
         for a in range(a0, a1 + 1):
             # Cells of one column lie one after another.

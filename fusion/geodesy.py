@@ -78,9 +78,7 @@ def enu_of(place: Triple, origin: Floats, rotation: Floats) -> Triple:
 
 
 @kernel
-def ecef_of_plane(
-    east: float, north: float, up: float, origin: Floats, rotation: Floats
-) -> Triple:
+def ecef_of_plane(east: float, north: float, up: float, origin: Floats, rotation: Floats) -> Triple:
     """ECEF x, y, z (m) of a region's east, north, up (m): the inverse of `enu_of`."""
     return (
         origin[0] + rotation[0, 0] * east + rotation[1, 0] * north + rotation[2, 0] * up,
@@ -90,16 +88,16 @@ def ecef_of_plane(
 
 
 @kernel
-def geodetic_of(place: Triple) -> Triple:
-    """Latitude rad, longitude rad, HAE m of ECEF (m), as `height_of`."""
+def angles_of(place: Triple) -> tuple[float, float, Four]:
+    """Latitude, longitude (rad) and `sines` of ECEF (m), by Vermeille as `height_of`."""
     x, y, z = place
-    k, d = _vermeille(x, y, z)
+    _, d = _vermeille(x, y, z)
     hypotenuse = math.sqrt(d * d + z * z)
-    return (
-        2.0 * math.atan2(z, d + hypotenuse),
-        math.atan2(y, x),
-        (k + WGS84_E2 - 1.0) / k * hypotenuse,
-    )
+    rho = math.sqrt(x * x + y * y)
+    at = (z / hypotenuse, d / hypotenuse, 0.0, 1.0)
+    if rho > 0.0:
+        at = (z / hypotenuse, d / hypotenuse, y / rho, x / rho)
+    return 2.0 * math.atan2(z, d + hypotenuse), math.atan2(y, x), at
 
 
 @kernel

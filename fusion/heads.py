@@ -12,7 +12,7 @@ import numpy as np
 from fusion.describe import PLANE, SAID, describe, said_of, updates_of
 from fusion.existence import probability
 from fusion.jit import kernel
-from fusion.records import MODES, PREDICTED
+from fusion.records import MODES, PREDICTED, Record
 from fusion.settings import Settings
 from fusion.silence import coasts_at
 from fusion.table import TrackTable
@@ -305,7 +305,7 @@ def _publish(
 
 
 @kernel
-def _basis(track: Array, basis: Array) -> None:
+def _basis(track: Record, basis: Array) -> None:
     """What decides whether a track changed: where it is by all modes, and when."""
     for a in range(4):
         basis[a] = 0.0
@@ -315,16 +315,16 @@ def _basis(track: Array, basis: Array) -> None:
 
 
 @kernel
-def _differs(track: Array, status: int, basis: Array, last: Array, s: Array) -> bool:
+def _differs(track: Record, status: int, basis: Array, last: Record, s: Record) -> bool:
     """Whether what would be said differs from what was said last."""
     if last.status != status or last.revision == 0:
         return True
     if abs(last.existence - probability(track.llr)) >= s.publish_existence:
         return True
+    moved = False
     for k in range(6):
-        if last.basis[k] != basis[k]:
-            return True
-    return False
+        moved = moved or last.basis[k] != basis[k]
+    return moved
 
 
 @kernel

@@ -8,7 +8,7 @@ from fusion.classes import learn_class
 from fusion.existence import log_odds
 from fusion.jit import kernel
 from fusion.names import mixed
-from fusion.records import MODES, PACKED, WORDS
+from fusion.records import MODES, PACKED, WORDS, Record
 from fusion.update import take_height
 from fusion.weigh import take_velocity
 from model.arrays import Array, Bools, Floats, Int64s
@@ -79,9 +79,7 @@ def _first_of_name(predicted: Array, rows: Array, scan: Array, items: Int64s) ->
 
 
 @kernel
-def _apart(
-    predicted: Array, rows: Array, scan: Array, items: Int64s, extent_m: float
-) -> Bools:
+def _apart(predicted: Array, rows: Array, scan: Array, items: Int64s, extent_m: float) -> Bools:
     """Which items lie farther than the extent from targets that the report has shown.
 
     Places that are kept stand in a table of cells of that size, found by a mix of their numbers.
@@ -115,7 +113,7 @@ def _apart(
 @kernel
 def _slot(column: float, row: float, size: int) -> int:
     packed = np.uint64(np.int64(column)) * np.uint64(0x9E3779B97F4A7C15)
-    return np.int64(mixed(packed + np.uint64(np.int64(row))) & np.uint64(size - 1))
+    return int(mixed(packed + np.uint64(np.int64(row))) & np.uint64(size - 1))
 
 
 @kernel
@@ -143,8 +141,8 @@ def _anybody(
 
 @kernel
 def start(
-    track: Array, d: Array, track_id: int, unclaimed: float, ratio: float, sensor: Array,
-    now: int, index: int, mode: int, s: Array, room: Floats,
+    track: Record, d: Record, track_id: int, unclaimed: float, ratio: float, sensor: Record,
+    now: int, index: int, mode: int, s: Record, room: Floats,
 ) -> None:  # fmt: skip
     """Fill a new track's record from the detection that starts it.
 
@@ -189,7 +187,7 @@ def start(
 
 
 @kernel
-def _place(track: Array, d: Array, s: Array) -> None:
+def _place(track: Record, d: Record, s: Record) -> None:
     """Where a new track is and how fast, in each mode."""
     moving = not math.isnan(d.velocity[0])
     for k in range(MODES):
@@ -222,4 +220,4 @@ def id_of(offset: int, item: int) -> int:
     id with probability 2^-63 while an input has fewer than 2^24 detections.
     """
     value = mixed(np.uint64(offset << 24) + np.uint64(item))
-    return max(np.int64(value & np.uint64(0x7FFFFFFFFFFFFFFF)), 1)
+    return max(int(value & np.uint64(0x7FFFFFFFFFFFFFFF)), 1)

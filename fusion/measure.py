@@ -128,7 +128,8 @@ class Scan:
     @property
     def planar(self) -> Bools:
         """(n,) which measurements say where in the plane."""
-        return ~np.isnan(self.rows["z"][:, 0])
+        planar: Bools = ~np.isnan(self.rows["z"][:, 0])
+        return planar
 
 
 PER_DETECTION = tuple(name for name in MEASURED.names or () if name != "words")

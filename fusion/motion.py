@@ -45,8 +45,24 @@ def mix_and_predict(
     x_out, P_out, mu_out
         Filled with the prediction.
     """
-    # In the end of a long silence every mode is as likely as any other.
-    change = (1.0 - math.exp(-dt / sojourn_s)) / MODES
+    mix_by(x, P, mu, dt, change_of(dt, sojourn_s), density, x_out, P_out, mu_out)
+
+
+@kernel
+def change_of(dt: float, sojourn_s: float) -> float:
+    """Probability that a mover is in a given other mode after `dt` s.
+
+    In the end of a long silence every mode is as likely as any other.
+    """
+    return (1.0 - math.exp(-dt / sojourn_s)) / MODES
+
+
+@kernel
+def mix_by(
+    x: Floats, P: Floats, mu: Floats, dt: float, change: float, density: Floats,
+    x_out: Floats, P_out: Floats, mu_out: Floats,
+) -> None:  # fmt: skip
+    """Predict one track as `mix_and_predict`; `change` as `change_of` gives it."""
     stay = 1.0 - (MODES - 1) * change
     for j in range(MODES):
         total = 0.0
@@ -209,18 +225,26 @@ def make_sound(P: Floats, before: Floats) -> None:
 
 @kernel
 def _positive(P: Floats) -> bool:
-    """Whether a packed covariance has a Cholesky factor, in units of its own variances."""
-    s0, s1, s2, s3 = np.sqrt(P[0]), np.sqrt(P[4]), np.sqrt(P[7]), np.sqrt(P[9])
-    r01, r02, r03 = P[1] / (s0 * s1), P[2] / (s0 * s2), P[3] / (s0 * s3)
-    r12, r13, r23 = P[5] / (s1 * s2), P[6] / (s1 * s3), P[8] / (s2 * s3)
-    d1 = 1.0 - r01 * r01
-    if not d1 > LEAST_PART:
+    """Whether a packed covariance has a Cholesky factor, each step in units of its own variance."""
+    if not P[0] > 0.0:
         return False
-    l21, l31 = (r12 - r01 * r02), (r13 - r01 * r03)
-    d2 = 1.0 - r02 * r02 - l21 * l21 / d1
-    if not d2 > LEAST_PART:
+    i0 = 1.0 / P[0]
+    d1 = P[4] - P[1] * P[1] * i0
+    if not d1 > LEAST_PART * P[4]:
         return False
-    l32 = r23 - r02 * r03 - l21 * l31 / d1
-    d3 = 1.0 - r03 * r03 - l31 * l31 / d1 - l32 * l32 / d2
-    positive: bool = d3 > LEAST_PART
+    i1 = 1.0 / d1
+    l21, l31 = P[5] - P[1] * P[2] * i0, P[6] - P[1] * P[3] * i0
+    d2 = P[7] - P[2] * P[2] * i0 - l21 * l21 * i1
+    if not d2 > LEAST_PART * P[7]:
+        return False
+    l32 = P[8] - P[2] * P[3] * i0 - l21 * l31 * i1
+    d3 = P[9] - P[3] * P[3] * i0 - l31 * l31 * i1 - l32 * l32 / d2
+    positive: bool = d3 > LEAST_PART * P[9]
     return positive
+
+
+@kernel
+def largest_variance(ee: float, en: float, nn: float) -> float:
+    """Greater eigenvalue of a symmetric 2 x 2 matrix."""
+    half, cross = 0.5 * (ee - nn), en
+    return 0.5 * (ee + nn) + math.sqrt(half * half + cross * cross)

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from fusion.jit import kernel
-from fusion.records import MODES
+from fusion.records import MODES, Record
 from fusion.settings import MAX_SPEED_MPS, NANO
 from fusion.silence import gone_at
 from model.arrays import Array, Bools, Floats, Int64s
@@ -25,7 +25,7 @@ _DELETED = int(Status.DELETED)
 
 
 @kernel
-def refresh(track: Array, near: Floats, row: int, s: Array) -> None:
+def refresh(track: Record, near: Floats, row: int, s: Record) -> None:
     """Fill a row of `near` from its track's record."""
     east, north = track.x[0, 0], track.x[0, 1]
     speed = where = rate = apart = 0.0
@@ -56,7 +56,7 @@ def refresh_all(
 @kernel
 def rows_near(
     near: Floats, count: int, now_s: float, lag_s: float, box: Floats, origin: Floats,
-    greatest: float, s: Array,
+    greatest: float, s: Record,
 ) -> Bools:  # fmt: skip
     """Which rows (count,) may lie in a box, or within a distance of the sensor.
 
@@ -86,7 +86,10 @@ def rows_near(
         dt = abs(now_s - time[i]) + lag_s
         slack = reach[i] + pace[i] * dt + drift * dt * math.sqrt(dt)
         in_box = (
-            (e[i] >= e0 - slack) & (e[i] <= e1 + slack) & (n[i] >= n0 - slack) & (n[i] <= n1 + slack)
+            (e[i] >= e0 - slack)
+            & (e[i] <= e1 + slack)
+            & (n[i] >= n0 - slack)
+            & (n[i] <= n1 + slack)
         )
         de, dn, far = e[i] - oe, n[i] - on, greatest + slack
         chosen[i] = in_box | (circle & (de * de + dn * dn <= far * far))
@@ -112,4 +115,6 @@ def names_said(scan: Array) -> Int64s:
         if scan[j].name != 0:
             said[count] = scan[j].name
             count += 1
+    if count < 2:
+        return said[:count]
     return np.unique(said[:count])

@@ -5,9 +5,9 @@ import math
 import numpy as np
 
 from fusion.classes import class_score
-from fusion.gate import search
 from fusion.jit import kernel
-from fusion.records import MODES, PAIR
+from fusion.motion import largest_variance
+from fusion.records import MODES, PAIR, Record
 from fusion.settings import NANO, RATE_SPAN_MPS
 from model.arrays import Array, Floats, Int64s
 from model.taxonomy import N_CLASSES
@@ -18,7 +18,7 @@ Window = tuple[Floats, Floats, Floats, Int64s]
 
 
 @kernel
-def window(predicted: Array, rows: Array, scan: Array, said: Int64s, s: Array) -> Window:
+def window(predicted: Array, rows: Array, scan: Array, said: Int64s, s: Record) -> Window:
     """Where to look for detections of each track: what `fusion.gate.search` takes.
 
     Parameters
@@ -52,17 +52,19 @@ def window(predicted: Array, rows: Array, scan: Array, said: Int64s, s: Array) -
         targets[count, 0], targets[count, 1] = d.z[0], d.z[1]
         count += 1
         lag = max(lag, abs(d.delta))
-        half = 0.5 * (d.R[0, 0] + d.R[1, 1])
-        widest = max(widest, half + math.hypot(0.5 * (d.R[0, 0] - d.R[1, 1]), d.R[0, 1]))
+        widest = max(widest, largest_variance(d.R[0, 0], d.R[0, 1], d.R[1, 1]))
     points, reach = np.empty((len(predicted), 2)), np.empty(len(predicted))
     for i in range(len(predicted)):
         p = predicted[i]
-        largest = p.largest + widest + lag * lag * max(p.spread[7], p.spread[9])
         # The modes of a track lie apart from its mean.
-        apart = 0.0
+        apart = largest = 0.0
         for k in range(MODES):
+            largest = max(largest, largest_variance(p.P[k, 0], p.P[k, 1], p.P[k, 4]))
             apart = max(apart, abs(p.x[k, 0] - p.mean[0]), abs(p.x[k, 1] - p.mean[1]))
-        slack = math.hypot(p.mean[2], p.mean[3]) * lag + 1.5 * apart
+        largest += widest + lag * lag * max(p.spread[7], p.spread[9])
+        slack = 1.5 * apart
+        if lag > 0.0:
+            slack += lag * math.sqrt(p.mean[2] * p.mean[2] + p.mean[3] * p.mean[3])
         gate = s.gate
         if len(said) and rows[p.row].name != 0:
             at = np.searchsorted(said, rows[p.row].name)
@@ -75,8 +77,8 @@ def window(predicted: Array, rows: Array, scan: Array, said: Int64s, s: Array) -
 
 @kernel
 def gated(
-    predicted: Array, rows: Array, scan: Array, i: Int64s, items: Int64s, sensor: Array,
-    density: Floats, now: int, mode: int, s: Array,
+    predicted: Array, rows: Array, scan: Array, i: Int64s, items: Int64s, sensor: Record,
+    density: Floats, now: int, mode: int, s: Record,
 ) -> Array:  # fmt: skip
     """Pairs within the gate, and what each is worth.
 
@@ -127,7 +129,7 @@ def gated(
 
 
 @kernel
-def weigh(to: Array, d: Array, limit: float, pair: Array) -> bool:
+def weigh(to: Record, d: Record, limit: float, pair: Record) -> bool:
     """Fill a pair's likelihoods; False: it is not within the limit.
 
     Parameters
@@ -163,7 +165,7 @@ def weigh(to: Array, d: Array, limit: float, pair: Array) -> bool:
 
 
 @kernel
-def _height_distance(track: Array, d: Array, now: int, density: float) -> float:
+def _height_distance(track: Record, d: Record, now: int, density: float) -> float:
     """Squared normalised difference in height."""
     dt = max((now - track.h_time) * NANO, 0.0)
     variance = track.Ph[0] + dt * (2.0 * track.Ph[1] + dt * track.Ph[2])
@@ -173,7 +175,7 @@ def _height_distance(track: Array, d: Array, now: int, density: float) -> float:
 
 
 @kernel
-def _rate_distance(to: Array, d: Array) -> tuple[float, float]:
+def _rate_distance(to: Record, d: Record) -> tuple[float, float]:
     """Squared normalised difference in range rate, and what else it adds to the score."""
     e, n = d.sight[0], d.sight[1]
     variance = e * e * to.spread[7] + 2.0 * e * n * to.spread[8] + n * n * to.spread[9]

@@ -5,13 +5,13 @@ import math
 import numpy as np
 
 from fusion.classes import class_probability
-from fusion.existence import prior_of, unseen_of
+from fusion.existence import probability, unseen_of
 from fusion.gathered import PLAIN
 from fusion.jit import kernel
-from fusion.motion import carry, combine, mix_and_predict
+from fusion.motion import carry, change_of, combine, mix_by
 from fusion.near import rows_named, rows_near
 from fusion.pd_kernel import chance_at
-from fusion.records import MODES, PACKED, PREDICTED
+from fusion.records import MODES, PACKED, PREDICTED, Record
 from fusion.settings import NANO
 from model.arrays import Array, Bools, Floats, Int64s
 from model.taxonomy import N_CLASSES
@@ -23,7 +23,7 @@ _DELETED = int(Status.DELETED)
 @kernel
 def choose(
     near: Floats, names: Int64s, count: int, scan: Array, said: Int64s, origin: Floats,
-    sector_high: float, sensor: Array, now: int, s: Array,
+    sector_high: float, sensor: Record, now: int, s: Record,
 ) -> Bools:  # fmt: skip
     """Which rows (count,) are near a detection, or where the sensor may have looked.
 
@@ -67,8 +67,8 @@ def choose(
 
 @kernel
 def predict(
-    rows: Array, chosen: Bools, view: Floats, ranges: Floats, chances: Floats, sensor: Array,
-    now: int, s: Array,
+    rows: Array, chosen: Bools, view: Floats, ranges: Floats, chances: Floats, sensors: Array,
+    sensor: Record, now: int, s: Record,
 ) -> Array:  # fmt: skip
     """Chosen tracks as the sensor should have seen them.
 
@@ -78,6 +78,8 @@ def predict(
         The table's records, and which of them.
     view, ranges, chances
         Where the sensor looked, and its row of `fusion.gathered.Gathered.ranges` and `chances`.
+    sensors
+        (S,) `fusion.gathered.SENSOR`.
     sensor, now, s
         As in `choose`.
 
@@ -91,7 +93,11 @@ def predict(
     for row in range(len(chosen)):
         count += chosen[row] and rows[row].status != _DELETED
     predicted = np.empty(count, PREDICTED)
+    classes = np.empty(N_CLASSES)
+    gone = 1.0 - math.exp(-sensor.period / s.lifetime_s)
+    looked = view[0] == PLAIN
     i = 0
+    last, change = -1.0, 0.0
     for row in range(len(chosen)):
         if not chosen[row] or rows[row].status == _DELETED:
             continue
@@ -99,8 +105,10 @@ def predict(
         i += 1
         to.row, to.dt = row, (now - track.time) * NANO
         if to.dt >= 0.0:
-            mix_and_predict(
-                track.x, track.P, track.mu, to.dt, s.acceleration_density, s.sojourn_s,
+            if to.dt != last:  # mostly the same for all that a sensor looks at
+                last, change = to.dt, change_of(to.dt, s.sojourn_s)
+            mix_by(
+                track.x, track.P, track.mu, to.dt, change, s.acceleration_density,
                 to.x, to.P, to.mu,
             )  # fmt: skip
         else:
@@ -112,42 +120,47 @@ def predict(
                 to.mu[k] = track.mu[k]
                 carry(to.x[k], to.P[k], to.dt)
         combine(to.x, to.P, to.mu, to.mean, to.spread)
-        to.largest = 0.0
-        for k in range(MODES):
-            half = 0.5 * (to.P[k, 0] + to.P[k, 4])
-            far = half + math.hypot(0.5 * (to.P[k, 0] - to.P[k, 4]), to.P[k, 1])
-            to.largest = max(to.largest, far)
-        to.pd, to.own, to.pointed = 0.0, -1, 0
-    if view[0] == PLAIN:
-        _pd(predicted, rows, view, ranges, chances, sensor)
+        to.own, to.pointed, to.first, to.count, to.claims = -1, 0, 0, 0, 0.0
+        to.pd = 0.0
+        if looked:
+            to.pd = _pd(track, to, view, ranges, chances, sensor, classes)
+        weigh_silence(track, to, gone, sensors, sensor, now, s)
     return predicted
 
 
 @kernel
 def _pd(
-    predicted: Array, rows: Array, view: Floats, ranges: Floats, chances: Floats, sensor: Array
-) -> None:
-    classes = np.empty(N_CLASSES)
-    for i in range(len(predicted)):
-        to = predicted[i]
-        track = rows[to.row]
-        chance = chance_at(view, ranges, chances, to.mean[0], to.mean[1], track.h[0])
-        if chance > 0.0 and sensor.selective and class_probability(track.classes, classes):
-            share = 0.0
-            for k in range(N_CLASSES):
-                if sensor.visible[k]:
-                    share += classes[k]
-            chance *= share
-        to.pd = chance
+    track: Record, to: Record, view: Floats, ranges: Floats, chances: Floats, sensor: Record,
+    classes: Floats,
+) -> float:  # fmt: skip
+    chance = chance_at(view, ranges, chances, to.mean[0], to.mean[1], track.h[0])
+    if chance > 0.0 and sensor.selective and class_probability(track.classes, classes):
+        share = 0.0
+        for k in range(N_CLASSES):
+            if sensor.visible[k]:
+                share += classes[k]
+        chance *= share
+    return chance
 
 
 @kernel
 def weigh_silence(
-    predicted: Array, rows: Array, sensors: Array, sensor: Array, now: int, s: Array
+    track: Record, to: Record, gone: float, sensors: Array, sensor: Record, now: int, s: Record
 ) -> None:
-    """Fill `prior` and `unseen` of predictions, whose `pd` is known."""
+    """Fill `prior` and `unseen` of a prediction whose `pd` is known.
+
+    `gone` is the probability that a mover has left since the sensor's last look.
+    """
+    to.prior = probability(track.llr) * (1.0 - gone * to.pd)
+    to.unseen = unseen_of(track, to.pd, now, sensors, sensor, s) if to.pd > 0.0 else 0.0
+
+
+@kernel
+def weigh_all(
+    predicted: Array, rows: Array, sensors: Array, sensor: Record, now: int, s: Record
+) -> None:
+    """`weigh_silence` of all predictions: their `pd` was asked of the model."""
+    gone = 1.0 - math.exp(-sensor.period / s.lifetime_s)
     for i in range(len(predicted)):
         to = predicted[i]
-        track = rows[to.row]
-        to.prior = prior_of(track, to.pd, sensor, s)
-        to.unseen = unseen_of(track, to.pd, now, sensors, sensor, s) if to.pd > 0.0 else 0.0
+        weigh_silence(rows[to.row], to, gone, sensors, sensor, now, s)

@@ -7,11 +7,16 @@ axes are unrolled: predicting a track takes half the time it takes over arrays o
 (`fusion.table.TrackTable.near`).
 """
 
+from typing import Any
+
 import numpy as np
 
 from model.detections import IDENTITY_BYTES
 from model.taxonomy import N_CLASSES
 from model.tracks import MAX_SENSORS
+
+Record = Any
+"""One record of an array, inside a kernel: its parts are attributes there, and only there."""
 
 MODES = 2
 """Modes of motion of every track."""
@@ -24,28 +29,29 @@ WORDS = IDENTITY_BYTES // 8
 
 TRACK = np.dtype(
     [
+        # What is asked of every track lies at the beginning.
         ("track_id", "i8"),
         ("time", "i8"),  # ns, the newest detection fused
-        ("x", "f8", (MODES, 4)),  # east, north m; their rates m/s; by mode
-        ("P", "f8", (MODES, PACKED)),  # m², m²/s, m²/s²
-        ("mu", "f8", (MODES,)),  # probability of each mode
-        ("h", "f8", (2,)),  # HAE m; its rate m/s; NaN: never measured
-        ("Ph", "f8", (3,)),  # variance of height, covariance, variance of rate
-        ("h_time", "i8"),  # ns, the newest height fused
-        ("born", "i8"),  # ns, its first detection
-        ("anchor", "f8", (3,)),  # east, north m, then; variance m²
         ("llr", "f8"),  # log-odds of existence
-        ("classes", "f8", (N_CLASSES,)),  # log-likelihoods, relative
-        ("heard", "i8", (MAX_SENSORS,)),  # ns, when each of `sensors` was
         ("name", "i8"),  # of its identity (`fusion.names`); 0: none
-        ("words", "u8", (WORDS,)),  # the identity's bytes, little-endian
-        ("sensors", "i4", (MAX_SENSORS,)),  # heard last, newest first; -1: none
+        ("born", "i8"),  # ns, its first detection
         ("hits", "i4"),
         ("head", "i4"),  # slot in `fusion.heads.Heads`, if it is still its own; -1: not known
         ("status", "u1"),  # `model.tracks.Status`; DELETED: the row is empty
         ("identity_kind", "u1"),
         ("mode", "u1"),
         ("moved", "u1"),  # whether it ever went anywhere
+        ("sensors", "i4", (MAX_SENSORS,)),  # heard last, newest first; -1: none
+        ("heard", "i8", (MAX_SENSORS,)),  # ns, when each of them was
+        ("mu", "f8", (MODES,)),  # probability of each mode
+        ("x", "f8", (MODES, 4)),  # east, north m; their rates m/s; by mode
+        ("P", "f8", (MODES, PACKED)),  # m², m²/s, m²/s²
+        ("h", "f8", (2,)),  # HAE m; its rate m/s; NaN: never measured
+        ("Ph", "f8", (3,)),  # variance of height, covariance, variance of rate
+        ("h_time", "i8"),  # ns, the newest height fused
+        ("classes", "f8", (N_CLASSES,)),  # log-likelihoods, relative
+        ("anchor", "f8", (3,)),  # east, north m where it was born; variance m²
+        ("words", "u8", (WORDS,)),  # the identity's bytes, little-endian
     ],
     align=True,
 )
@@ -79,21 +85,20 @@ PREDICTED = np.dtype(
     [
         ("row", "i8"),  # of the table
         ("dt", "f8"),  # s from the track's time to the report's; negative: the report is late
-        ("x", "f8", (MODES, 4)),  # at the report's time; updated in place
-        ("P", "f8", (MODES, PACKED)),
-        ("mu", "f8", (MODES,)),
-        ("mean", "f8", (4,)),  # all modes together, as predicted
-        ("spread", "f8", (PACKED,)),
-        ("largest", "f8"),  # m², of the position in any direction and mode
         ("pd", "f8"),  # probability that the sensor detects it, if it is there
         ("prior", "f8"),  # probability that it is there, before the report is looked into
         ("unseen", "f8"),  # how much it says that the sensor did not see it: 0 nothing, 1 all
         ("claims", "f8"),  # probability that it is there and a detection is its own
         ("there", "f8"),  # probability that it is there, after the report
-        ("first", "i8"),  # its pairs: the first of them, and how many
-        ("count", "i8"),
-        ("own", "i8"),  # the detection that is mostly its own; -1: none
-        ("pointed", "u1"),  # whether a bearing points at it
+        ("first", "i4"),  # its pairs: the first of them, and how many
+        ("count", "i4"),
+        ("own", "i4"),  # the detection that is mostly its own; -1: none
+        ("pointed", "i4"),  # whether a bearing points at it
+        ("mu", "f8", (MODES,)),
+        ("x", "f8", (MODES, 4)),  # at the report's time; updated in place
+        ("P", "f8", (MODES, PACKED)),
+        ("mean", "f8", (4,)),  # all modes together, as predicted
+        ("spread", "f8", (PACKED,)),
     ],
     align=True,
 )

@@ -20,7 +20,7 @@ from fusion.existence import probability
 from fusion.gate import search
 from fusion.jit import kernel
 from fusion.motion import combine
-from fusion.records import PACKED
+from fusion.records import MODES, PACKED, Record
 from model.arrays import Array, Floats
 from model.tracks import Status
 
@@ -42,7 +42,7 @@ TOGETHER = 6.0
 
 
 @kernel
-def settle(predicted: Array, rows: Array, extent_m: float, s: Array) -> None:
+def settle(predicted: Array, rows: Array, extent_m: float, s: Record) -> None:
     """Move existence between tracks that stand for the same mover: `there` of predictions.
 
     Parameters
@@ -58,42 +58,66 @@ def settle(predicted: Array, rows: Array, extent_m: float, s: Array) -> None:
         Constants.
     """
     chosen = np.empty(len(predicted), dtype=np.int64)
-    key = np.empty(len(predicted))
+    points, reach = np.empty((len(predicted), 2)), np.empty(len(predicted))
     count = 0
     for i in range(len(predicted)):
         to = predicted[i]
         # Who has a name is nobody else.
         if to.claims > 0.0 and to.there > SPOKEN and rows[to.row].name == 0:
             chosen[count] = i
-            shown = rows[to.row].status != _TENTATIVE
-            key[count] = (0.0 if shown else 2.0) - np.round(to.there, 2)
+            points[count, 0] = points[count, 1] = wide = 0.0
+            for k in range(MODES):
+                points[count, 0] += to.mu[k] * to.x[k, 0]
+                points[count, 1] += to.mu[k] * to.x[k, 1]
+                wide += to.mu[k] * max(to.P[k, 0], to.P[k, 4])
+            for k in range(MODES):
+                de, dn = to.x[k, 0] - points[count, 0], to.x[k, 1] - points[count, 1]
+                wide += to.mu[k] * max(de * de, dn * dn)
+            reach[count] = max(math.sqrt(4.0 * SAME * wide), extent_m)
             count += 1
-    if count < 2:
+    points, reach = points[:count], reach[:count]
+    one, two, found = search(points, reach, points)
+    found = min(found, len(one))
+    near = np.zeros(count, dtype=np.bool_)
+    for p in range(found):
+        if one[p] != two[p]:
+            near[one[p]] = near[two[p]] = True
+    order = np.flatnonzero(near)
+    if not len(order):
         return
     # Those that are shown first, then the likelier ones, then the elder ones.
-    order = chosen[:count][np.argsort(key[:count], kind="mergesort")]
-    mean, spread = np.empty((count, 4)), np.empty((count, PACKED))
-    points, reach = np.empty((count, 2)), np.empty(count)
-    for n in range(count):
-        to = predicted[order[n]]
+    key = np.empty(len(order))
+    for n in range(len(order)):
+        to = predicted[chosen[order[n]]]
+        shown = rows[to.row].status != _TENTATIVE
+        key[n] = (0.0 if shown else 2.0) - np.round(to.there, 2)
+    order = order[np.argsort(key, kind="mergesort")]
+    mean, spread = np.empty((len(order), 4)), np.empty((len(order), PACKED))
+    rank = np.empty(count, dtype=np.int64)
+    for n in range(len(order)):
+        to = predicted[chosen[order[n]]]
         combine(to.x, to.P, to.mu, mean[n], spread[n])
-        points[n, 0], points[n, 1] = mean[n, 0], mean[n, 1]
-        reach[n] = max(math.sqrt(4.0 * SAME * max(spread[n, 0], spread[n, 4])), extent_m)
-    one, two, found = search(points, reach, points)
+        rank[order[n]] = n
+    # Pairs by the rank of the better, then of the other.
+    pairs = np.empty(found, dtype=np.int64)
+    count = 0
+    for p in range(found):
+        if one[p] != two[p] and rank[one[p]] < rank[two[p]]:
+            pairs[count] = rank[one[p]] * len(order) + rank[two[p]]
+            count += 1
+    pairs = np.sort(pairs[:count])
     most = probability(s.cap_llr)
-    for p in range(min(found, len(one))):
-        i, j = one[p], two[p]
-        if i >= j:
-            continue
-        better, other = predicted[order[i]], predicted[order[j]]
+    for p in range(count):
+        i, j = pairs[p] // len(order), pairs[p] % len(order)
+        better, other = predicted[chosen[order[i]]], predicted[chosen[order[j]]]
         if better.there <= 0.0 or other.there <= 0.0:
             continue
         de, dn = mean[i, 0] - mean[j, 0], mean[i, 1] - mean[j, 1]
-        near = de * de + dn * dn < extent_m * extent_m
-        if near and _together(mean[i], mean[j], spread[i], spread[j]):
-            if not _resolved(rows[better.row], rows[other.row]):
-                other.there = 0.0
-                continue
+        close = de * de + dn * dn < extent_m * extent_m
+        close = close and _together(mean[i], mean[j], spread[i], spread[j])
+        if close and not _resolved(rows[better.row], rows[other.row]):
+            other.there = 0.0
+            continue
         if better.there >= most or _distance(mean[i], mean[j], spread[i], spread[j]) > SAME:
             continue
         part = min(other.there, most - better.there)
@@ -102,7 +126,7 @@ def settle(predicted: Array, rows: Array, extent_m: float, s: Array) -> None:
 
 
 @kernel
-def _resolved(one: Array, two: Array) -> bool:
+def _resolved(one: Record, two: Record) -> bool:
     """Whether two sensors have shown two tracks as two, each in its last report of either."""
     both = 0
     for a in range(len(one.sensors)):

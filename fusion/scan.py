@@ -19,11 +19,12 @@ from fusion.existence import log_odds, new_ratio
 from fusion.gate import MAX_PAIRS, nearest_pairs, search
 from fusion.gathered import OTHER, gathered
 from fusion.initiate import id_of, start, starters
-from fusion.jit import kernel, plain
+from fusion.jit import kernel
 from fusion.measure import Scan
 from fusion.near import names_said, refresh
 from fusion.pairs import gated, window
-from fusion.reach import choose, predict, weigh_silence
+from fusion.reach import choose, predict, weigh_all
+from fusion.records import Record
 from fusion.rivals import settle
 from fusion.settings import Settings
 from fusion.silence import gone_at, stands
@@ -89,6 +90,7 @@ def fuse(
     if ask or count > MAX_PAIRS:
         if ask and len(predicted):
             predicted["pd"] = _pd_of(table, predicted, scan, sensors, region)
+            weigh_all(predicted, table.rows, records, records[index], scan.time, settings.record[0])
         if count > MAX_PAIRS:
             i, items = _crowd(table, predicted, scan, settings)
         else:
@@ -158,9 +160,7 @@ def _through(
 
 
 @kernel
-def _begin(
-    place: Place, report: Report, about: About
-) -> tuple[Array, Array, Int64s, Int64s, int]:
+def _begin(place: Place, report: Report, about: About) -> tuple[Array, Array, Int64s, Int64s, int]:
     """Lose, choose, predict, gate: why rows changed, predictions, and pairs within reach."""
     rows, near, names, gone, count = place
     scan, origin, view, high, index, now, _, _ = report
@@ -170,7 +170,7 @@ def _begin(
     said = names_said(scan)
     _lose(rows, near, names, gone, count, now, said, sensors, s, why)
     chosen = choose(near, names, count, scan, said, origin, high, sensor, now, s)
-    predicted = predict(rows, chosen, view, ranges, chances, sensor, now, s)
+    predicted = predict(rows, chosen, view, ranges, chances, sensors, sensor, now, s)
     points, reach, targets, items = window(predicted, rows, scan, said, s)
     i, j, found = search(points, reach, targets)
     paired = np.empty(min(found, len(j)), dtype=np.int64)
@@ -182,7 +182,7 @@ def _begin(
 @kernel
 def _lose(
     rows: Array, near: Floats, names: Int64s, gone: Int64s, count: int, now: int, said: Int64s,
-    sensors: Array, s: Array, why: Array,
+    sensors: Array, s: Record, why: Array,
 ) -> None:  # fmt: skip
     """Close tracks that were silent for too long, and hide those that have stood too long.
 
@@ -221,11 +221,10 @@ def _finish(
     items: Int64s,
 ) -> tuple[Int64s, int, int]:  # fmt: skip
     """The rest: rows that changed, how many are in use now, and how many have become empty."""
-    rows, near, names, gone, count = place
+    rows, near, names, gone, _ = place
     scan, origin, _, _, index, now, mode, _ = report
     sensors, _, _, settings, looks = about
     s, sensor = settings[0], sensors[index]
-    weigh_silence(predicted, rows, sensors, sensor, now, s)
     density = np.full(len(scan), sensor.density)
     fresh = np.empty(len(scan))
     for j in range(len(scan)):
@@ -238,26 +237,17 @@ def _finish(
         update_by_bearing(predicted, rows, scan, origin, sensor, now, index, mode, s)
     _exist(predicted, rows, sensor, s, why)
     end = _initiate(place, report, about, predicted, free, fresh, why)
-    emptied = 0
     for n in range(len(predicted)):
         row = predicted[n].row
-        track = rows[row]
-        if track.status == _TENTATIVE:
-            own = track.sensors[0] == index and track.heard[0] == now
-            needed = 1 if own and sensor.cooperative else s.confirm_hits
-            ready = track.llr >= s.confirm_llr and track.hits >= needed
-            if ready and not stands(track, now, s):
-                track.status = _CONFIRMED
-                why[row] = _CONFIRMED_NOW
-        # A track that is hardly there is not shown; if it is seen again it comes back as the same.
-        if track.status == _CONFIRMED and (track.llr < s.drop_llr or stands(track, now, s)):
-            track.status = _TENTATIVE
-            why[row] = _LOST
-        if track.llr < s.tentative_drop_llr:
+        if why[row] == NOT_TOUCHED:
+            continue
+        _promote(rows[row], row, index, now, sensor, s, why)
+        if rows[row].llr < s.tentative_drop_llr:
             why[row] = _LOST
             _empty(rows, near, names, gone, row)
-        elif why[row] != NOT_TOUCHED:
+        else:
             _refresh(rows, near, names, gone, row, sensors, s)
+    emptied = 0
     touched = np.empty(len(why), dtype=np.int64)
     found = 0
     for row in range(end):
@@ -269,8 +259,25 @@ def _finish(
 
 
 @kernel
+def _promote(
+    track: Record, row: int, index: int, now: int, sensor: Record, s: Record, why: Array
+) -> None:
+    """Confirm a track that is likely enough, hide one that is not."""
+    if track.status == _TENTATIVE:
+        own = track.sensors[0] == index and track.heard[0] == now
+        needed = 1 if own and sensor.cooperative else s.confirm_hits
+        if track.llr >= s.confirm_llr and track.hits >= needed and not stands(track, now, s):
+            track.status = _CONFIRMED
+            why[row] = _CONFIRMED_NOW
+    # A track that is hardly there is not shown; if it is seen again it comes back as the same.
+    if track.status == _CONFIRMED and (track.llr < s.drop_llr or stands(track, now, s)):
+        track.status = _TENTATIVE
+        why[row] = _LOST
+
+
+@kernel
 def _refresh(
-    rows: Array, near: Floats, names: Int64s, gone: Int64s, row: int, sensors: Array, s: Array
+    rows: Array, near: Floats, names: Int64s, gone: Int64s, row: int, sensors: Array, s: Record
 ) -> None:
     refresh(rows[row], near, row, s)
     names[row] = rows[row].name
@@ -279,14 +286,14 @@ def _refresh(
 
 @kernel
 def _any_bearing(scan: Array) -> bool:
+    found = False
     for j in range(len(scan)):
-        if not math.isnan(scan[j].azimuth):
-            return True
-    return False
+        found = found or not math.isnan(scan[j].azimuth)
+    return found
 
 
 @kernel
-def _exist(predicted: Array, rows: Array, sensor: Array, s: Array, why: Array) -> None:
+def _exist(predicted: Array, rows: Array, sensor: Record, s: Record, why: Array) -> None:
     """What claims and silence say about tracks being real."""
     for i in range(len(predicted)):
         to = predicted[i]

@@ -4,7 +4,6 @@ They are set once, by physics and by each sensor's own description, never per sc
 """
 
 from dataclasses import dataclass, fields
-
 from functools import lru_cache
 from typing import Any
 
@@ -95,7 +94,7 @@ class Settings:
     replay_rows
         And any report is, if it would touch more rows than this: work is bounded.
     checkpoint_every
-        Reports between two checkpoints for late reports, at least; and twice as many rows as the
+        Reports between two checkpoints for late reports, at least; and many more rows than the
         table has were touched between them.
     max_checkpoints, max_checkpoint_rows, max_history
         Bounds of what is kept for late reports: checkpoints, rows of tracks in them, and reports.

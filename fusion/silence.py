@@ -7,7 +7,7 @@ it is worked out once, when a track changes, as the moments at which silence wil
 import math
 
 from fusion.jit import kernel
-from fusion.records import MODES
+from fusion.records import MODES, Record
 from fusion.settings import NANO
 from model.arrays import Array
 from model.taxonomy import N_CLASSES
@@ -27,7 +27,7 @@ def after(seconds: float) -> int:
 
 
 @kernel
-def lost_after(track: Array, sensors: Array, s: Array) -> float:
+def lost_after(track: Record, sensors: Array, s: Record) -> float:
     """Seconds of silence after which a track is lost.
 
     Parameters
@@ -51,7 +51,7 @@ def lost_after(track: Array, sensors: Array, s: Array) -> float:
 
 
 @kernel
-def gone_at(track: Array, sensors: Array, s: Array) -> int:
+def gone_at(track: Record, sensors: Array, s: Record) -> int:
     """Time (ns) after which silence closes a track, or hides it because it has stood too long."""
     silent = track.heard[0] + after(lost_after(track, sensors, s))
     if track.status == _TENTATIVE:
@@ -78,7 +78,7 @@ def gone_at(track: Array, sensors: Array, s: Array) -> int:
 
 
 @kernel
-def plain(track: Array) -> bool:
+def plain(track: Record) -> bool:
     """Whether nobody says what a track is."""
     said = track.name != 0
     for k in range(N_CLASSES):
@@ -87,7 +87,7 @@ def plain(track: Array) -> bool:
 
 
 @kernel
-def stands(track: Array, now: int, s: Array) -> bool:
+def stands(track: Record, now: int, s: Record) -> bool:
     """Whether a track stands where it was first seen and nobody says what it is.
 
     A shore, a buoy or a moored boat returns at every look, and is no mover. What a sensor names or
@@ -97,7 +97,7 @@ def stands(track: Array, now: int, s: Array) -> bool:
 
 
 @kernel
-def coasts_at(track: Array, sensors: Array, s: Array) -> int:
+def coasts_at(track: Record, sensors: Array, s: Record) -> int:
     """Time (ns) at which a track begins to coast, if nothing is heard of it."""
     latency = 0.0
     shortest = math.inf

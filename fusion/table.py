@@ -15,6 +15,7 @@ from typing import Self
 
 import numpy as np
 
+from fusion.jit import kernel
 from fusion.motion import moments_at, packed, unpacked
 from fusion.near import refresh_all
 from fusion.records import MODES, PACKED, TRACK, WORDS
@@ -29,6 +30,8 @@ NEAR = 5
 
 NEVER = (1 << 63) - 1
 """A time that does not come, ns."""
+
+_DELETED = int(Status.DELETED)
 
 LEAST_ROWS = 64
 """Rows of the smallest table, and empty rows that are never worth closing up."""
@@ -105,8 +108,11 @@ class TrackTable:
 
     def close_up(self) -> None:
         """Close up empty rows if there are many."""
-        if self.empty > LEAST_ROWS + self.count // 4:
-            self.keep(self.alive())
+        if self.empty > LEAST_ROWS + self.count // 2:
+            self.count = _close_up(
+                self.rows, self.near, self.names, self.gone, self.say, self.count
+            )
+            self.empty = 0
 
     def keep(self, rows: Int64s) -> None:
         """Keep some rows only, in their order, one behind another."""
@@ -189,6 +195,29 @@ class TrackTable:
         return table
 
 
+@kernel
+def _close_up(
+    rows: Array, near: Floats, names: Int64s, gone: Int64s, say: Int64s, count: int
+) -> int:
+    """Close up empty rows, in place; returns how many there are then."""
+    kept = 0
+    for row in range(count):
+        if rows[row].status == _DELETED:
+            continue
+        if kept < row:
+            rows[kept] = rows[row]
+            names[kept], gone[kept], say[kept] = names[row], gone[row], say[row]
+            for k in range(NEAR):
+                near[k, kept] = near[k, row]
+        kept += 1
+    for row in range(kept, count):
+        rows[row].status = _DELETED
+        names[row], gone[row], say[row] = 0, NEVER, NEVER
+        for k in range(NEAR):
+            near[k, row] = np.nan
+    return kept
+
+
 def records_of(columns: dict[str, Array]) -> Array:
     """(n,) `fusion.records.TRACK` of exported columns."""
     records = np.zeros(len(columns["track_id"]), TRACK)
@@ -244,4 +273,3 @@ def carry_over(records: Array, old: Region, new: Region) -> Array:
 def moments(records: Array, dt: Floats, settings: Settings) -> tuple[Floats, Floats]:
     """Means (n, 4) and packed covariances (n, 10) of tracks, predicted by `dt` (n,) s."""
     return moments_at(records, dt, settings.record)
-

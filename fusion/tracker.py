@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fusion.describe import SAID, updates_of
+from fusion.describe import updates_of
 from fusion.gathered import sensor_records
 from fusion.heads import Heads, census, picture, plane_record
 from fusion.history import History, Item, reports_of
@@ -22,7 +22,7 @@ from model.detections import DetectionKind, Detections
 from model.frames import Region
 from model.sensors import Sensors
 from model.time import NS_PER_S
-from model.tracks import Status, TrackUpdates, UpdateReason
+from model.tracks import TrackUpdates, UpdateReason
 
 ANYWHERE = Region(0.0, 0.0)
 """A plane for as long as nobody has said where the region is."""

@@ -7,7 +7,7 @@ import numpy as np
 from fusion.classes import learn_class
 from fusion.jit import kernel
 from fusion.motion import carry, combine
-from fusion.records import MODES, PACKED, WORDS
+from fusion.records import MODES, PACKED, WORDS, Record
 from fusion.settings import NANO
 from fusion.weigh import absorb, take_velocity
 from model.arrays import Array, Floats
@@ -22,8 +22,8 @@ MOSTLY = 0.5
 
 @kernel
 def take_in(
-    predicted: Array, pairs: Array, rows: Array, scan: Array, sensor: Array, now: int, index: int,
-    s: Array,
+    predicted: Array, pairs: Array, rows: Array, scan: Array, sensor: Record, now: int, index: int,
+    s: Record,
 ) -> None:  # fmt: skip
     """Fuse detections into the tracks that they belong to.
 
@@ -76,7 +76,7 @@ def take_in(
 
 
 @kernel
-def put_back(track: Array, to: Array, now: int) -> None:
+def put_back(track: Record, to: Record, now: int) -> None:
     """Give a track the state that its prediction was updated to, at the track's own time if later.
 
     Parameters
@@ -98,7 +98,7 @@ def put_back(track: Array, to: Array, now: int) -> None:
 
 
 @kernel
-def note_motion(track: Array, mean: Floats, spread: Floats, s: Array) -> None:
+def note_motion(track: Record, mean: Floats, spread: Floats, s: Record) -> None:
     """Note of a track whether it certainly went somewhere since it was first seen.
 
     `mean` (4,) and `spread` (10,) are room to work in.
@@ -117,7 +117,7 @@ def note_motion(track: Array, mean: Floats, spread: Floats, s: Array) -> None:
 
 
 @kernel
-def take_height(track: Array, d: Array, now: int, s: Array) -> None:
+def take_height(track: Record, d: Record, now: int, s: Record) -> None:
     """Fuse a detection's height, if it has one."""
     if math.isnan(d.height):
         return
@@ -144,7 +144,7 @@ def take_height(track: Array, d: Array, now: int, s: Array) -> None:
 
 
 @kernel
-def hear(track: Array, sensor: int, now: int) -> None:
+def hear(track: Record, sensor: int, now: int) -> None:
     """Put a sensor where it belongs in the list of those heard last, newest first."""
     sensors, heard = track.sensors, track.heard
     last = len(sensors) - 1

@@ -6,7 +6,7 @@ import numpy as np
 
 from fusion.jit import kernel
 from fusion.motion import make_sound
-from fusion.records import MODES, PACKED
+from fusion.records import MODES, PACKED, Record
 from model.arrays import Array, Floats
 
 TWO_PI = 2.0 * math.pi
@@ -16,7 +16,7 @@ LEAST_WEIGHT = 1e-12
 
 
 @kernel
-def absorb(to: Array, pairs: Array, scan: Array, missed: float) -> None:
+def absorb(to: Record, pairs: Array, scan: Array, missed: float) -> None:
     """Update a prediction, in place, with detections that are its own with some probability.
 
     Each mode becomes the mixture of its updates, brought back to one Gaussian of the same mean and
@@ -77,7 +77,7 @@ def absorb(to: Array, pairs: Array, scan: Array, missed: float) -> None:
 
 
 @kernel
-def _updated(x: Floats, P: Floats, d: Array, step: Floats, out: Floats) -> None:
+def _updated(x: Floats, P: Floats, d: Record, step: Floats, out: Floats) -> None:
     """Kalman update by a position: fills the change of state (4,) and the covariance (10,)."""
     r0, r1, r2 = d.R[0, 0], d.R[0, 1], d.R[1, 1]
     de, dn = d.z[0] - x[0], d.z[1] - x[1]
@@ -141,7 +141,7 @@ def update_scalar(
 
 
 @kernel
-def take_velocity(to: Array, d: Array) -> None:
+def take_velocity(to: Record, d: Record) -> None:
     """Update a track or a prediction, in place, with a detection's velocity and range rate.
 
     Parameters
@@ -162,9 +162,7 @@ def take_velocity(to: Array, d: Array) -> None:
             for axis in range(2):
                 h[2], h[3] = 1.0 - axis, axis
                 innovation = d.velocity[axis] - to.x[k, 2 + axis]
-                weight *= update_scalar(
-                    to.x[k], to.P[k], innovation, h, d.velocity_variance, room
-                )
+                weight *= update_scalar(to.x[k], to.P[k], innovation, h, d.velocity_variance, room)
         if rated:
             h[2], h[3] = d.sight[0], d.sight[1]
             innovation = d.range_rate - h[2] * to.x[k, 2] - h[3] * to.x[k, 3]

@@ -9,13 +9,36 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import expm
 
-from fusion import gate, kalman, marginals, weigh
+from fusion import gate, marginals, pairs, update, weigh
 from fusion.existence import log_odds, probability
 from fusion.heads import spoken_number
-from fusion.motion import mix_and_predict, moments_at, packed, unpacked
+from fusion.motion import carry, mix_and_predict, moments_at, packed, unpacked
+from fusion.records import MEASURED, MODES, PAIR, PREDICTED, TRACK
+from fusion.settings import Settings
 
 F = np.block([[np.zeros((2, 2)), np.eye(2)], [np.zeros((2, 4))]])
-ONE = np.ones(1)
+SURE = np.array([1.0, 0.0])
+
+
+def predictions(x, P, mu) -> Any:
+    """Records of tracks (n, K, 4), (n, K, 4, 4) and (n, K)."""
+    records = np.zeros(len(x), PREDICTED)
+    records["x"], records["P"], records["mu"] = x, packed(P), mu
+    return records
+
+
+def measurements(z, R, lag: float = 0.0) -> Any:
+    """Records of positions (m, 2) with (m, 2, 2)."""
+    records = np.zeros(len(z), MEASURED)
+    for name in ("height", "velocity", "range_rate", "azimuth"):
+        records[name] = np.nan
+    records["z"], records["R"], records["delta"] = z, R, lag
+    return records
+
+
+def both(array) -> Any:
+    """The same for each mode."""
+    return np.repeat(np.asarray(array)[:, None], MODES, axis=1)
 
 
 def random_covariances(rng, count, size) -> Any:
@@ -25,17 +48,22 @@ def random_covariances(rng, count, size) -> Any:
 
 def predicted(x, P, mu, step, density, sojourn_s=20.0) -> Any:
     """One track, its modes' covariances as matrices."""
-    K = len(mu)
-    out = np.empty((K, 4)), np.empty((K, 10)), np.empty(K)
+    out = np.empty((MODES, 4)), np.empty((MODES, 10)), np.empty(MODES)
     mix_and_predict(x, packed(P), mu, step, np.asarray(density), sojourn_s, *out)
     return out[0], unpacked(out[1]), out[2]
+
+
+def of_one(x, P, mu, step, density) -> Any:
+    """Prediction of a track whose modes are alike and never change."""
+    got_x, got_P, _ = predicted(both(x)[0], both(P)[0], mu, step, [density] * MODES, 1e300)
+    return got_x[:1], got_P[:1]
 
 
 @given(st.integers(0, 999), st.floats(0.0, 30.0))
 def test_prediction_is_the_matrix_exponential(seed, step):
     rng = np.random.default_rng(seed)
     x, P = rng.normal(size=(1, 4)), random_covariances(rng, 1, 4)
-    got_x, got_P, _ = predicted(x, P, ONE, step, [0.0])
+    got_x, got_P = of_one(x, P, SURE, step, 0.0)
     transition = expm(F * step)
     assert np.allclose(got_x, x @ transition.T)
     assert np.allclose(got_P, transition @ P @ transition.T)
@@ -45,11 +73,27 @@ def test_prediction_is_the_matrix_exponential(seed, step):
 def test_predicting_twice_is_predicting_once(seed, first, second):
     rng = np.random.default_rng(seed)
     x, P = rng.normal(size=(1, 4)), random_covariances(rng, 1, 4)
-    once = predicted(x, P, ONE, first + second, [0.7])
-    then = predicted(x, P, ONE, first, [0.7])
-    twice = predicted(then[0], then[1], ONE, second, [0.7])
+    once = of_one(x, P, SURE, first + second, 0.7)
+    then = of_one(x, P, SURE, first, 0.7)
+    twice = of_one(then[0], then[1], SURE, second, 0.7)
     assert np.allclose(once[0], twice[0])
     assert np.allclose(once[1], twice[1])
+
+
+@given(st.integers(0, 999), st.floats(-5.0, 5.0))
+def test_carrying_back_and_forth_changes_nothing(seed, step):
+    rng = np.random.default_rng(seed)
+    x, P = rng.normal(size=4), packed(random_covariances(rng, 1, 4))[0]
+    there = x.copy(), P.copy()
+    carry(*there, step)
+    transition = expm(F * step)
+    assert np.allclose(there[0], transition @ x)
+    assert np.allclose(
+        unpacked(there[1][None])[0], transition @ unpacked(P[None])[0] @ transition.T
+    )
+    carry(*there, -step)
+    assert np.allclose(there[0], x)
+    assert np.allclose(there[1], P)
 
 
 @given(st.integers(0, 999), st.floats(0.0, 60.0))
@@ -66,7 +110,7 @@ def test_modes_mix_as_in_the_textbook(seed, step):
         w = switch[:, j] * mu / got[2][j]
         mean = w @ x
         spread = sum(w[i] * (P[i] + np.outer(x[i] - mean, x[i] - mean)) for i in range(2))
-        quiet, _ = predicted(mean[None], spread[None], ONE, step, [(0.1, 2.0)[j]])[1], None
+        _, quiet = of_one(mean[None], spread[None], SURE, step, (0.1, 2.0)[j])
         assert np.allclose(got[0][j], transition @ mean)
         assert np.allclose(got[1][j], quiet[0])
 
@@ -76,7 +120,7 @@ def test_all_modes_together_keep_mean_and_spread(seed):
     rng = np.random.default_rng(seed)
     x, P = rng.normal(size=(3, 2, 4)), random_covariances(rng, 6, 4).reshape(3, 2, 4, 4)
     mu = rng.dirichlet([1.0, 1.0], 3)
-    mean, spread = moments_at(x, packed(P), mu, np.zeros(3), np.array([0.1, 1.0]), 20.0)
+    mean, spread = moments_at(predictions(x, P, mu), np.zeros(3), Settings().record)
     for n in range(3):
         expected = mu[n] @ x[n]
         assert np.allclose(mean[n], expected)
@@ -93,18 +137,19 @@ def test_a_certain_detection_is_the_textbook_update(seed, lag):
     x, P = rng.normal(size=(1, 1, 4)), random_covariances(rng, 1, 4)
     z, R = rng.normal(size=(1, 2)), random_covariances(rng, 1, 2)
     H = np.hstack([np.eye(2), lag * np.eye(2)])
-    got_x, got_P = x.copy(), packed(P)[:, None].copy()
-    zero, one = np.zeros(1, np.int64), np.ones(1, np.int64)
-    weigh.absorb(
-        zero, one, zero, ONE, np.ones((1, 1)), np.zeros(1), got_x, got_P, np.ones((1, 1)), z, R,
-        np.array([lag]),
-    )  # fmt: skip
+    got = predictions(x.repeat(MODES, axis=1), both(P), [[0.3, 0.7]])
+    pair = np.zeros(1, PAIR)
+    pair["share"] = pair["both"] = 1.0
+    pair["likelihood"] = 1.0
+    got["count"] = 1
+    weigh.absorb(got[0], pair, measurements(z, R, lag), 0.0)
+    got_x, got_P = got["x"], got["P"]
     # A detection of another time is carried by the velocity, whose uncertainty counts as noise.
     noise = R[0] + lag * lag * P[0][2:, 2:]
     S = P[0][:2, :2] + noise
     K = P[0][:, :2] @ np.linalg.inv(S)
     assert np.allclose(got_x[0, 0], x[0, 0] + K @ (z[0] - H @ x[0, 0]))
-    assert np.allclose(unpacked(got_P[:, 0])[0], (np.eye(4) - K @ np.eye(2, 4)) @ P[0])
+    assert np.allclose(unpacked(got_P[:, 1])[0], (np.eye(4) - K @ np.eye(2, 4)) @ P[0])
     assert np.linalg.eigvalsh(unpacked(got_P[:, 0])[0]).min() > 0
 
 
@@ -115,15 +160,14 @@ def test_shares_give_the_moments_of_the_mixture(seed):
     mu = rng.dirichlet([1.0, 1.0])[None]
     z, R = 2.0 * rng.normal(size=(3, 2)), random_covariances(rng, 3, 2)
     share = rng.dirichlet([1.0] * 4)
-    row, item = np.zeros(3, np.int64), np.arange(3)
-    likelihood, keep = np.empty((3, 2)), np.empty(3, np.bool_)
-    got = x.copy(), packed(P).copy(), mu.copy()
-    weigh.weigh(row, item, *got, z, R, np.zeros(3), np.zeros(3), np.full(3, 1e9), likelihood, keep)
-    assert keep.all()
-    weigh.absorb(
-        np.zeros(1, np.int64), np.full(1, 3), item, share[1:], likelihood, share[:1], *got, z, R,
-        np.zeros(3),
-    )  # fmt: skip
+    got, made = predictions(x, P, mu), measurements(z, R)
+    pair = np.zeros(3, PAIR)
+    for j in range(3):
+        pair["item"][j], pair["share"][j] = j, share[1 + j]
+        assert pairs.weigh(got[0], made[j], 1e9, pair[j])
+    likelihood = pair["likelihood"]
+    got["count"] = 3
+    weigh.absorb(got[0], pair, made, share[0])
     H = np.eye(2, 4)
     means, spreads, weights = [], [], []
     for k in range(2):
@@ -137,25 +181,27 @@ def test_shares_give_the_moments_of_the_mixture(seed):
             K = P[0, k] @ H.T @ np.linalg.inv(S)
             means.append(x[0, k] + K @ (z[j] - H @ x[0, k]))
             spreads.append((np.eye(4) - K @ H) @ P[0, k])
-            both = mu[0] @ likelihood[j]
-            weights.append(mu[0, k] * share[1 + j] * likelihood[j, k] / both)
+            every = mu[0] @ likelihood[j]
+            weights.append(mu[0, k] * share[1 + j] * likelihood[j, k] / every)
     w, m = np.array(weights), np.array(means)
     assert w.sum() == pytest.approx(1.0)
     mean = w @ m
     spread = sum(
         a * (c + np.outer(b - mean, b - mean)) for a, b, c in zip(w, m, spreads, strict=True)
     )
-    whole, matrix = moments_at(*got, np.zeros(1), np.array([0.1, 1.0]), 20.0)
+    whole, matrix = moments_at(got, np.zeros(1), Settings().record)
     assert np.allclose(whole[0], mean)
     assert np.allclose(unpacked(matrix)[0], spread)
 
 
 def test_height_starts_from_its_first_measurement():
-    h, Ph = kalman.update_height(
-        np.full((1, 2), np.nan), np.full((1, 3), np.nan), np.array([50.0]), np.array([9.0]), 2.0
-    )
-    assert h.tolist() == [[50.0, 0.0]]
-    assert Ph.tolist() == [[9.0, 0.0, 4.0]]
+    track, made = np.zeros(1, TRACK), measurements(np.zeros((1, 2)), np.eye(2)[None])
+    track["h"] = track["Ph"] = np.nan
+    made["height"], made["height_variance"] = 50.0, 9.0
+    update.take_height(track[0], made[0], 5, Settings(initial_climb_mps=2.0).record[0])
+    assert track["h"].tolist() == [[50.0, 0.0]]
+    assert track["Ph"].tolist() == [[9.0, 0.0, 4.0]]
+    assert track["h_time"][0] == 5
 
 
 @settings(deadline=None, max_examples=30)
@@ -240,11 +286,10 @@ def test_marginals_do_not_depend_on_the_order_of_detections():
     assert np.allclose(prob, other)
 
 
-def test_existence_moves_both_ways():
-    chance = np.array([0.0, 1e-9, 0.3, 0.5, 0.999, 1.0])
-    back = probability(log_odds(chance))
-    assert np.isfinite(log_odds(chance)).all()
-    assert np.allclose(back, chance, atol=1e-9)
+@pytest.mark.parametrize("chance", [0.0, 1e-9, 0.3, 0.5, 0.999, 1.0])
+def test_existence_moves_both_ways(chance):
+    assert np.isfinite(log_odds(chance))
+    assert probability(log_odds(chance)) == pytest.approx(chance, abs=1e-9)
 
 
 def test_spoken_numbers_differ_for_240_000_tracks():
@@ -256,11 +301,21 @@ def test_spoken_numbers_differ_for_240_000_tracks():
 
 
 def test_a_sure_height_after_a_vague_one_leaves_a_variance():
-    _, Ph = kalman.update_height(
-        np.array([[0.0, 0.0]]),
-        np.array([[1e10, 0.0, 4.0]]),
-        np.array([5.0]),
-        np.array([1e-12]),
-        2.0,
-    )
-    assert 0.0 < Ph[0, 0] <= 1e-12
+    track, made = np.zeros(1, TRACK), measurements(np.zeros((1, 2)), np.eye(2)[None])
+    track["Ph"] = [1e10, 0.0, 4.0]
+    made["height"], made["height_variance"] = 5.0, 1e-12
+    update.take_height(track[0], made[0], 0, Settings().record[0])
+    assert 0.0 < track["Ph"][0, 0] <= 1e-12
+
+
+def test_sensors_are_kept_newest_first_however_late_they_are_heard():
+    track = np.zeros(1, TRACK)
+    track["sensors"] = -1
+    for sensor, now in ((3, 10), (5, 20), (3, 15), (7, 12), (5, 18)):
+        update.hear(track[0], sensor, now)
+    assert track["sensors"][0, :4].tolist() == [5, 3, 7, -1]
+    assert track["heard"][0, :3].tolist() == [20, 15, 12]
+    for sensor in range(10, 20):
+        update.hear(track[0], sensor, 100 + sensor)
+    update.hear(track[0], 99, 1)
+    assert track["sensors"][0].tolist() == list(range(19, 11, -1))
