@@ -172,6 +172,35 @@ class Heads:
             if number not in taken or len(taken) >= NUMBERS:
                 return number
 
+    def last_of(self, track_ids: list[int]) -> Array:
+        """(k,) what was said last of those of some tracks that were published."""
+        slots = [self._slot[track] for track in track_ids if track in self._slot]
+        return self._said[np.array(slots, dtype=np.int64)]
+
+    def adopt(self, said: Array) -> None:
+        """Go on with what another tracker said, one authority further.
+
+        Spoken numbers stay unless they are in use here.
+        """
+        for update in said:
+            slot = self._slot_of(int(update["track_id"]))
+            head = self._said[slot]
+            number = head["number"].copy()
+            used = self._said["number"][: self._count] == update["number"]
+            self._closed -= int(head["status"] == _DELETED)
+            epoch = max(int(head["authority_epoch"]), int(update["authority_epoch"])) + 1
+            self._said[slot] = update
+            head["authority_epoch"], head["closed"] = epoch, -(1 << 62)
+            head["basis"] = np.nan  # whatever it is, it is new
+            if used.all(axis=1).any():
+                head["number"] = number
+            self._closed += int(head["status"] == _DELETED)
+
+    def let_go(self, track_ids: list[int]) -> None:
+        """Forget tracks that are another's now, without a word."""
+        gone = np.isin(self._said["track_id"][: self._count], np.array(track_ids, np.int64))
+        self._fill(self._said[: self._count][~gone])
+
     def forget(self, before_ns: int, newest_ns: int, table: TrackTable) -> None:
         """Let go of closed tracks that nothing can bring back.
 

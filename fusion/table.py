@@ -177,10 +177,7 @@ class TrackTable:
     def export(self) -> dict[str, Array]:
         """The tracks by columns, as plain arrays, and what was seen."""
         rows = self.alive()
-        columns = {name: self.rows[name][rows] for name in TRACK.names or ()}
-        words = np.ascontiguousarray(columns.pop("words"))
-        columns["identity"] = words.view(f"S{IDENTITY_BYTES}").reshape(len(rows))
-        return columns | {"say": self.say[rows], "looks": self.looks.copy()}
+        return columns_of(self.rows[rows]) | {"say": self.say[rows], "looks": self.looks.copy()}
 
     @classmethod
     def restore(cls, columns: dict[str, Array], sensors: Array, settings: Settings) -> Self:
@@ -218,8 +215,14 @@ def _close_up(
     return kept
 
 
+def columns_of(records: Array) -> dict[str, Array]:
+    """Columns of `fusion.records.TRACK` records, as plain arrays."""
+    columns = {name: records[name].copy() for name in TRACK.names or () if name != "words"}
+    return columns | {"identity": identities(records)}
+
+
 def records_of(columns: dict[str, Array]) -> Array:
-    """(n,) `fusion.records.TRACK` of exported columns."""
+    """(n,) `fusion.records.TRACK` of what `columns_of` gave."""
     records = np.zeros(len(columns["track_id"]), TRACK)
     for name in TRACK.names or ():
         if name == "words":

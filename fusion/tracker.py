@@ -4,6 +4,7 @@ Order of inputs is all that matters, never how they were cut into batches: repor
 one, each with arrays over its own detections and the tracks that it can say something about.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from fusion.describe import updates_of
 from fusion.gathered import sensor_records
+from fusion.handover import pack, unpack
 from fusion.heads import Heads, census, picture, plane_record
 from fusion.history import History, Item, reports_of
 from fusion.measure import Scan, scans_of
@@ -208,6 +210,64 @@ class Tracker:
             self._late_window_s = late_window_s
         self._history.window_ns = _window_ns(self._late_window_s, sensors)
         self._history.start(self._table)
+
+    def export(self, track_ids: Sequence[int]) -> dict[str, Any]:
+        """Some tracks as plain data, for another tracker to `adopt`; unknown ids are left out.
+
+        Nothing changes here: `release` lets go of tracks once they are adopted.
+        """
+        table = self._table
+        rows = table.alive()
+        rows = rows[np.isin(table.rows["track_id"][rows], np.array(track_ids, dtype=np.int64))]
+        records = table.rows[rows]
+        region = self.region or ANYWHERE
+        return pack(
+            records, self._heads.last_of(records["track_id"].tolist()), self.sensors.ids
+        ) | {"region": [region.latitude, region.longitude, region.radius_m]}
+
+    def adopt(self, state: dict[str, Any]) -> list[int]:
+        """Take over tracks that another tracker exported; late reports do not reach back over it.
+
+        Parameters
+        ----------
+        state
+            What `export` gave. The tracks keep their ids, and their spoken numbers unless these
+            are in use here; `authority_epoch` rises by one with their next update, which is due
+            with the next input.
+
+        Returns
+        -------
+        list of int
+            Ids of the tracks taken over: those within the region of this tracker. One that it has
+            already is replaced.
+        """
+        old = Region(*state["region"])
+        if self.region is None:
+            self.region = old
+            self._heads.move(old)
+            self._records = self._records_of(self.sensors)
+        records, said = unpack(state, self.sensors)
+        if len(records) and old != self.region:
+            records = records[carry_over(records, old, self.region)]
+        taken: list[int] = records["track_id"].tolist()
+        table = self._table
+        rows = table.alive()
+        table.keep(rows[~np.isin(table.rows["track_id"][rows], records["track_id"])])
+        order = np.lexsort((records["track_id"], records["born"]))
+        table.append(records[order], -(1 << 62), self._records, self.settings)
+        self._heads.adopt(said[np.isin(said["track_id"], records["track_id"])])
+        self._heads.find_all(table)
+        self._history.start(table)
+        return taken
+
+    def release(self, track_ids: Sequence[int]) -> None:
+        """Let go of tracks that another tracker has adopted: nothing more is said of them here."""
+        table = self._table
+        rows = table.alive()
+        ids = np.array(track_ids, dtype=np.int64)
+        table.keep(rows[~np.isin(table.rows["track_id"][rows], ids)])
+        self._heads.let_go(ids.tolist())
+        self._history.start(table)
 
     def _first_placed(self, detections: Detections) -> int:
         """The first report that is fused: none is before one of them says where the region is."""
