@@ -31,7 +31,7 @@ def associate(predicted: Array, pairs: Array, fresh: Floats, free: Floats) -> No
     ----------
     predicted
         (n,) with `prior`, `unseen` and `pd`, as `fusion.reach.predict` gives it; gets `claims`,
-        `there`, `first` and `count`.
+        `there`, `first`, `count` and `rivals`.
     pairs
         (p,) in order of prediction and detection; get `psi` and `share`.
     fresh
@@ -45,6 +45,7 @@ def associate(predicted: Array, pairs: Array, fresh: Floats, free: Floats) -> No
         free[j] = 1.0
     track, item = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
     psi = np.empty(count)
+    wanted = np.zeros(len(free), dtype=np.int64)
     named = False
     for p in range(count):
         pair = pairs[p]
@@ -52,6 +53,7 @@ def associate(predicted: Array, pairs: Array, fresh: Floats, free: Floats) -> No
         if to.count == 0:
             to.first = p
         to.count += 1
+        wanted[pair.item] += 1
         track[p], item[p] = pair.row, pair.item
         psi[p] = to.prior * max(to.pd, LEAST_PD) * pair.ratio / (1.0 - to.prior * to.unseen)
         named = named or pair.named
@@ -62,6 +64,8 @@ def associate(predicted: Array, pairs: Array, fresh: Floats, free: Floats) -> No
         pairs[p].psi = psi[p]
     prob, left = marginals(track, item, psi, 1.0 + fresh, n, len(free))
     for p in range(count):
+        if wanted[item[p]] > 1:
+            predicted[track[p]].rivals = 1
         predicted[track[p]].claims += prob[p]
         free[item[p]] = left[item[p]]
     for i in range(n):

@@ -89,8 +89,10 @@ def unseen_of(
         return 0.0  # a late report, from before anybody saw it
     for k in range(len(track.sensors)):
         by = track.sensors[k]
+        if by < 0:
+            break
         # A mover that reports itself is not charged: a radar that misses it is in its shadow.
-        itself = by >= 0 and sensors[by].cooperative
+        itself = sensors[by].cooperative
         if itself and (now - track.heard[k]) * NANO < s.fresh_periods * sensors[by].period:
             return 0.0
     weight = min(1.0, sensor.period / s.miss_correlation_s)

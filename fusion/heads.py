@@ -267,6 +267,9 @@ def _publish(
         if why[row] == NOT_TOUCHED and say[row] > now:
             continue
         track = rows[row]
+        if track.status != _CONFIRMED and track.head < 0:
+            say[row] = NEVER  # nothing was said of it, and nothing is to be said
+            continue
         if track.head >= 0 and not (
             track.head < slots and said[track.head].track_id == track.track_id
         ):

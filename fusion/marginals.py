@@ -187,25 +187,52 @@ def marginals(
     count = len(track)
     prob = np.zeros(count)
     unclaimed = np.ones(items)
-    parent = np.arange(tracks + items)
+    # Most pairs stand alone: they need no cluster.
+    of_track, of_item = np.zeros(tracks, dtype=np.int64), np.zeros(items, dtype=np.int64)
     for p in range(count):
+        of_track[track[p]] += 1
+        of_item[item[p]] += 1
+    some = np.empty(count, dtype=np.int64)
+    kept = 0
+    for p in range(count):
+        if of_track[track[p]] == 1 and of_item[item[p]] == 1:
+            odds = psi[p] / rest[item[p]]
+            prob[p] = odds / (1.0 + odds)
+            unclaimed[item[p]] = max(1.0 - prob[p], 0.0)
+        else:
+            some[kept] = p
+            kept += 1
+    if kept:
+        _clusters(some[:kept], track, item, psi, rest, tracks, items, prob, unclaimed)
+    return prob, unclaimed
+
+
+@kernel
+def _clusters(
+    some: Array, track: Array, item: Array, psi: Floats, rest: Floats, tracks: int, items: int,
+    prob: Floats, unclaimed: Floats,
+) -> None:  # fmt: skip
+    """Marginals of pairs that do not stand alone, cluster by cluster."""
+    count = len(some)
+    parent = np.arange(tracks + items)
+    for p in some:
         a, b = _root(parent, track[p]), _root(parent, tracks + item[p])
         if a != b:
             parent[max(a, b)] = min(a, b)
     # Pairs by cluster, clusters by their lowest track: a counting sort.
     size = np.zeros(tracks + items + 1, dtype=np.int64)
-    root = np.empty(count, dtype=np.int64)
-    for p in range(count):
+    root = np.empty(len(track), dtype=np.int64)
+    for p in some:
         root[p] = _root(parent, track[p])
         size[root[p] + 1] += 1
     for node in range(tracks + items):
         size[node + 1] += size[node]
     order = np.empty(count, dtype=np.int64)
     fill = size[:-1].copy()
-    for p in range(count):
+    for p in some:
         order[fill[root[p]]] = p
         fill[root[p]] += 1
-    into, out = np.empty(count), np.empty(count)
+    into, out = np.empty(len(track)), np.empty(len(track))
     by_track, by_item = np.empty(tracks), np.empty(items)
     local = np.full(tracks + items, -1, dtype=np.int64)
     first = 0
@@ -251,6 +278,5 @@ def marginals(
                     prob[m] = psi[m] * into[m] / by_track[track[m]]
         for m in members:
             unclaimed[item[m]] -= prob[m]
-    for j in range(items):
-        unclaimed[j] = min(max(unclaimed[j], 0.0), 1.0)
-    return prob, unclaimed
+    for p in some:
+        unclaimed[item[p]] = min(max(unclaimed[item[p]], 0.0), 1.0)

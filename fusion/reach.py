@@ -120,7 +120,7 @@ def predict(
                 to.mu[k] = track.mu[k]
                 carry(to.x[k], to.P[k], to.dt)
         combine(to.x, to.P, to.mu, to.mean, to.spread)
-        to.own, to.pointed, to.first, to.count, to.claims = -1, 0, 0, 0, 0.0
+        to.own, to.pointed, to.rivals, to.first, to.count, to.claims = -1, 0, 0, 0, 0, 0.0
         to.pd = 0.0
         if looked:
             to.pd = _pd(track, to, view, ranges, chances, sensor, classes)

@@ -94,6 +94,7 @@ PREDICTED = np.dtype(
         ("count", "i4"),
         ("own", "i4"),  # the detection that is mostly its own; -1: none
         ("pointed", "i4"),  # whether a bearing points at it
+        ("rivals", "i4"),  # whether another track could have one of its detections
         ("mu", "f8", (MODES,)),
         ("x", "f8", (MODES, 4)),  # at the report's time; updated in place
         ("P", "f8", (MODES, PACKED)),

@@ -62,8 +62,10 @@ def settle(predicted: Array, rows: Array, extent_m: float, s: Record) -> None:
     count = 0
     for i in range(len(predicted)):
         to = predicted[i]
-        # Who has a name is nobody else.
-        if to.claims > 0.0 and to.there > SPOKEN and rows[to.row].name == 0:
+        # Two that are alike could have each other's detections, but for two ends of one hull. Who
+        # has a name is nobody else.
+        alone = to.rivals == 0 and extent_m == 0.0
+        if to.claims > 0.0 and not alone and to.there > SPOKEN and rows[to.row].name == 0:
             chosen[count] = i
             points[count, 0] = points[count, 1] = wide = 0.0
             for k in range(MODES):
@@ -75,6 +77,8 @@ def settle(predicted: Array, rows: Array, extent_m: float, s: Record) -> None:
                 wide += to.mu[k] * max(de * de, dn * dn)
             reach[count] = max(math.sqrt(4.0 * SAME * wide), extent_m)
             count += 1
+    if count < 2:
+        return
     points, reach = points[:count], reach[:count]
     one, two, found = search(points, reach, points)
     found = min(found, len(one))

@@ -29,7 +29,7 @@ from fusion.rivals import settle
 from fusion.settings import Settings
 from fusion.silence import gone_at, stands
 from fusion.table import TrackTable
-from fusion.update import take_in
+from fusion.update import LEAST_CLAIM, take_in
 from model.arrays import Array, Bools, Floats, Int64s
 from model.coverage import pd
 from model.frames import Region
@@ -241,11 +241,16 @@ def _finish(
         row = predicted[n].row
         if why[row] == NOT_TOUCHED:
             continue
+        status = rows[row].status
         _promote(rows[row], row, index, now, sensor, s, why)
         if rows[row].llr < s.tentative_drop_llr:
             why[row] = _LOST
             _empty(rows, near, names, gone, row)
-        else:
+        elif (
+            predicted[n].claims >= LEAST_CLAIM
+            or predicted[n].own >= 0
+            or rows[row].status != status
+        ):  # who is missed is where he was
             _refresh(rows, near, names, gone, row, sensors, s)
     emptied = 0
     touched = np.empty(len(why), dtype=np.int64)

@@ -42,9 +42,10 @@ def lost_after(track: Record, sensors: Array, s: Record) -> float:
     longest = latency = 0.0
     for k in range(len(track.sensors)):
         sensor = track.sensors[k]
-        if sensor >= 0:
-            longest = max(longest, sensors[sensor].period)
-            latency = max(latency, sensors[sensor].latency)
+        if sensor < 0:
+            break
+        longest = max(longest, sensors[sensor].period)
+        latency = max(latency, sensors[sensor].latency)
     if track.status == _TENTATIVE:
         return max(s.confirm_hits * longest, s.tentative_lost_s) + latency
     return max(s.lost_periods * longest, s.least_lost_s) + latency
@@ -58,8 +59,9 @@ def gone_at(track: Record, sensors: Array, s: Record) -> int:
         return silent
     latency = a = b = c = 0.0
     for k in range(len(track.sensors)):
-        if track.sensors[k] >= 0:
-            latency = max(latency, sensors[track.sensors[k]].latency)
+        if track.sensors[k] < 0:
+            break
+        latency = max(latency, sensors[track.sensors[k]].latency)
     # Its variance grows with the square of the silence, until it may be anywhere.
     for k in range(MODES):
         a += track.mu[k] * max(track.P[k, 0], track.P[k, 4])
@@ -103,7 +105,8 @@ def coasts_at(track: Record, sensors: Array, s: Record) -> int:
     shortest = math.inf
     for k in range(len(track.sensors)):
         sensor = track.sensors[k]
-        if sensor >= 0:
-            shortest = min(shortest, sensors[sensor].period)
-            latency = max(latency, sensors[sensor].latency)
+        if sensor < 0:
+            break
+        shortest = min(shortest, sensors[sensor].period)
+        latency = max(latency, sensors[sensor].latency)
     return track.heard[0] + after(max(s.coast_periods * shortest, s.least_coast_s) + latency)

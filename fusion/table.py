@@ -128,13 +128,13 @@ class TrackTable:
         self.count, self.empty = kept, 0
 
     def copy(self) -> Self:
-        """An independent copy, with no more room than it needs."""
-        other = type(self).__new__(type(self))
-        other.count, other.empty = self.count, self.empty
-        end = max(self.count, 1)
-        other.rows, other.near = self.rows[:end].copy(), self.near[:, :end].copy()
-        other.names, other.gone = self.names[:end].copy(), self.gone[:end].copy()
-        other.say, other.looks = self.say[:end].copy(), self.looks.copy()
+        """An independent copy, closed up, with no more room than it needs."""
+        other = type(self)(max(len(self), 1))
+        other.count, other.looks = len(self), self.looks.copy()
+        _copy(
+            (self.rows, self.near, self.names, self.gone, self.say), self.count,
+            (other.rows, other.near, other.names, other.gone, other.say),
+        )  # fmt: skip
         return other
 
     def take(self, rows: Array) -> Array:
@@ -190,6 +190,23 @@ class TrackTable:
         table.looks = np.array(columns["looks"])
         table.refresh(sensors, settings)
         return table
+
+
+Columns = tuple[Array, Floats, Int64s, Int64s, Int64s]
+
+
+@kernel
+def _copy(of: Columns, count: int, to: Columns) -> None:
+    """Copy the rows that are not empty, one behind another."""
+    kept = 0
+    for row in range(count):
+        if of[0][row].status == _DELETED:
+            continue
+        to[0][kept] = of[0][row]
+        for k in range(NEAR):
+            to[1][k, kept] = of[1][k, row]
+        to[2][kept], to[3][kept], to[4][kept] = of[2][row], of[3][row], of[4][row]
+        kept += 1
 
 
 @kernel
