@@ -53,13 +53,19 @@ export class BaseMap {
     });
     map.on("error", (event) => this.fail(event.error?.message ?? "an error of MapLibre"));
     map.on("webglcontextlost", () => this.fail("the graphics context is lost; reload the page"));
-    map.on("idle", () => (this.parent.dataset.state = "drawn"));
+    map.on("movestart", () => this.tell("drawing"));
+    map.on("idle", () => this.tell("drawn"));
     camera.obey((x, y, zoom) => {
       map.jumpTo({ center: [lonOf(x), latOf(y)], zoom });
       const { lng, lat } = map.getCenter();
       return [((mercatorX(lng) % 1) + 1) % 1, mercatorY(lat), map.getZoom()];
     });
     return map;
+  }
+
+  /** @param {string} state of what is in view; a failure is final */
+  tell(state) {
+    if (!this.fault) this.parent.dataset.state = state;
   }
 
   /** @param {string} why */

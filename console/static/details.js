@@ -38,6 +38,18 @@ export function showDetails(parent, tracks, track, answer, now) {
   showFacts(parent, [...place(track, now), ...life(track, now), ...(track.foreign ? given(tracks, track, now) : sensors(tracks, track, answer, now)), ...what(track, answer)]);
 }
 
+/**
+ * The card of a selected track that is no longer there: its number alone, for what was withdrawn is
+ * shown no longer.
+ * @param {HTMLElement} parent
+ */
+export function showGone(parent) {
+  const title = parent.querySelector("p");
+  const [spoken] = title?.textContent?.split(/\s/) ?? [];
+  if (title && title.textContent !== spoken) title.textContent = spoken;
+  showFacts(parent, [{ name: "Status", value: "gone: deleted, or given no longer", wide: true, trouble: true }]);
+}
+
 /** @param {Track} track @param {number} now @returns {Fact[]} */
 function place(track, now) {
   const [ee, en, nn] = track.spread(now);

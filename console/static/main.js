@@ -2,7 +2,7 @@
 // Puts the page together: the feed fills the tracks; map, table and details show them.
 
 import { ServerClock } from "./clock.js";
-import { showDetails } from "./details.js";
+import { showDetails, showGone } from "./details.js";
 import { Feed } from "./feed.js";
 import { clockTime, number } from "./format.js";
 import { listenToMap } from "./input.js";
@@ -75,7 +75,7 @@ const feed = new Feed(
   (message) => {
     clock.observe(message.serverMs);
     tracks.apply(message, clock.now());
-    if (selection.id !== null && !tracks.get(selection.id)) selection.set(null, "page");
+    selection.hold(selection.id === null || tracks.get(selection.id) !== undefined, clock.now());
     if (placed !== "tracks" && !map.touched && tracks.size && map.fit()) placed = "tracks";
   },
   (state) => {
@@ -155,7 +155,8 @@ function showLight() {
 
 function showCard() {
   const track = tracks.get(selection.id);
-  showDetails(element("details"), tracks, track, track ? inquiry.of(track.id) : null, map.now);
+  if (!track && selection.id !== null) showGone(element("details"));
+  else showDetails(element("details"), tracks, track, track ? inquiry.of(track.id) : null, map.now);
 }
 
 /** @param {Record<string, any> | null} answer the newest, null: none came */

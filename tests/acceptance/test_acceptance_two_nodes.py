@@ -63,6 +63,10 @@ ROWS = """[...document.querySelectorAll('#table-body tr[data-id]')].map((row) =>
   [row.cells[0].textContent, row.cells[1].textContent, parseFloat(row.cells[3].textContent)])"""
 """Number, whose it is, and speed of every track in the table."""
 
+BASE_DRAWN = """document.querySelector('#base').dataset.state === 'drawn'
+  || document.querySelector('#base-note').dataset.fault === 'true'"""
+"""The base map in view is complete, or there is none and the page says so."""
+
 PLACES = """fetch('/api/tracks?status=confirmed,coasting&origin=own,foreign')
   .then((answer) => answer.json())
   .then((body) => body.tracks.map((one) => [one.node, one.number, one.lat, one.lon]))"""
@@ -114,8 +118,8 @@ def test_both_pages_show_what_moves_on_both_sides(demo, browser, tmp_path):
         assert {whose for whose, _ in found} == set(NODES)
         tall(page, 900)
         page.run("document.querySelector('#scroll').scrollTop = 0")
-        page.wait("['drawn', 'none'].includes(document.querySelector('#base').dataset.state)")
         page.linger(1.0)
+        page.wait(BASE_DRAWN, WAIT_S)
         page.screenshot(tmp_path / f"{name}.png")
         assert (tmp_path / f"{name}.png").stat().st_size > 20_000
         assert page.problems() == []
@@ -130,8 +134,9 @@ def test_a_foreign_track_says_whose_it_is_and_by_which_agreement(demo, browser):
     tall(page, 2600)
     page.wait(f"{ROWS}.some((row) => row[1] === '‹north›')", WAIT_S)
     page.run("document.querySelector('#table-body tr[data-origin=foreign]').cells[0].click()")
-    page.wait("document.querySelector('#details').textContent.includes('‹north›')")
-    assert "north-south-exercise" in page.run("document.querySelector('#details').textContent")
+    # In one question: a track at the edge of what was agreed may be withdrawn and given again.
+    said = "document.querySelector('#details').textContent"
+    page.wait(f"['‹north›', 'north-south-exercise'].every((one) => {said}.includes(one))")
     assert page.problems() == []
     browser.close_pages()
 

@@ -93,7 +93,9 @@ class Browser:
             )
         try:
             url = _debugger_url(profile / "DevToolsActivePort", process, folder / "chromium.log")
-            socket = connect(url, max_size=None, compression=None, proxy=None)
+            # No pings: their thread draws from `random`, whose state is the whole process's, and
+            # Hypothesis takes that for a strategy's doing in whatever test draws at the time.
+            socket = connect(url, max_size=None, compression=None, proxy=None, ping_interval=None)
         except BaseException:
             _end(process)
             raise

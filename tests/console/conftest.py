@@ -100,9 +100,9 @@ def console(shared_console: Console) -> Console:
 # -- the page
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """One browser for all tests."""
+    """One browser for all tests of this room; the others have its share of the machine back."""
     if find_browser() is None:
         pytest.skip("no chromium on the PATH")
     with Browser.start(tmp_path_factory.mktemp("browser")) as browser:

@@ -1,5 +1,7 @@
 """The page in a real Chromium: the picture, the table, and how they go together."""
 
+import threading
+
 from console.app import create_app
 from console.server import ServerThread
 from model.tracks import Status
@@ -81,3 +83,9 @@ def test_a_thousand_tracks_need_few_rows(browser):
             f".cells[0].textContent === '{last}'"
         )
         assert page.problems() == []
+
+
+def test_the_browser_is_held_by_no_thread_that_draws_random_numbers(chromium):
+    assert chromium.call("Browser.getVersion")["product"]
+    # websockets names the thread of its pings so; they would change `random` under other tests.
+    assert not [one.name for one in threading.enumerate() if "keepalive" in one.name]

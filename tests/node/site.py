@@ -9,7 +9,8 @@ from link.publisher import Publisher
 from link.settings import ClientSettings
 from vedette.local.process import Child
 
-WAIT_S = 30.0
+WAIT_S = 90.0
+"""What has not come by then never comes: a busy machine takes half a minute to start a process."""
 REPORTS = "vedette/north/sensors/radar-1/reports"
 
 SITE = """

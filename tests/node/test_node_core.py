@@ -15,7 +15,7 @@ from link.settings import ClientSettings
 from model.errors import Reason
 from model.records import Kind
 from tests.node.logs import assert_same, assert_whole, outputs, payloads, records, undisturbed
-from tests.node.site import REPORTS, publisher, report, start, until, write_site
+from tests.node.site import REPORTS, WAIT_S, publisher, report, start, until, write_site
 
 pytestmark = [pytest.mark.node, pytest.mark.broker]
 
@@ -54,10 +54,7 @@ class CoreUnderTest:
         return status.get("pid") == self.child.pid and status["journal_lag_records"] <= 2
 
     def stop(self) -> Any:
-        began = time.monotonic()
-        assert self.child.terminate(8.0) == 0, self.log_lines()
-        took = time.monotonic() - began
-        assert took < 4.0, f"{took:.1f} s\n{self.log_lines()}"
+        assert self.child.terminate(WAIT_S) == 0, self.log_lines()
 
 
 @pytest.fixture
@@ -77,6 +74,7 @@ def stored(source, messages) -> Any:
 
 
 @MOSQUITTO
+@pytest.mark.timeout(600)
 def test_killed_again_and_again_the_core_loses_and_repeats_nothing(core, broker) -> None:
     source = publisher(broker)
     sent = [report(0)]

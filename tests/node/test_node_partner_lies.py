@@ -192,7 +192,7 @@ def test_nobody_stands_behind_a_partner_that_waits_for_room(site) -> None:
     with SegmentedLog(site.data_dir / "journal") as journal:
         intake = Intake(site, journal)
         intake._committer = committer = GroupCommitter(
-            journal, intake._on_durable, linger_s=1.0, max_pending_bytes=33 << 20
+            journal, intake._on_durable, linger_s=3.0, max_pending_bytes=33 << 20
         )
         north = intake.partners.links[0]
         topic = "vedette/north/shared/south/a-1/live"
@@ -204,13 +204,11 @@ def test_nobody_stands_behind_a_partner_that_waits_for_room(site) -> None:
         partner.start()
         until(lambda: committer.stats.waits > 0)  # for the half that is not the partners'
         assert north.order.locked()
-        began = time.monotonic()
         own = Incoming(token, "vedette/south/sensors/radar-1/reports", b"{}", NOW_NS)
         intake._on_batch(Received([own], [token]))
         with intake._order:
             intake._submit_tick(committer)
-        assert time.monotonic() - began < 0.5
-        assert partner.is_alive()
+        assert partner.is_alive()  # both went past it: its room comes with the end of the linger
         partner.join(20.0)
         committer.stop()
         kinds = [record.kind for record in journal.read(0)]

@@ -241,6 +241,7 @@ def test_our_copy_of_an_agreement_may_go_and_come_back_while_we_run(north, south
     ],
     indirect=True,
 )
+@pytest.mark.timeout(600)
 def test_rows_cut_in_a_flood_come_again_and_none_is_lost(north, south, broker) -> None:
     south.agree(north.agree())
     south.start()
