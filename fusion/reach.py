@@ -12,7 +12,9 @@ from fusion.motion import carry, change_of, combine, mix_by
 from fusion.near import rows_named, rows_near
 from fusion.pd_kernel import chance_at
 from fusion.records import MODES, PACKED, PREDICTED, Record
+from fusion.seeing import tempered
 from fusion.settings import NANO
+from fusion.shadow import hidden
 from model.arrays import Array, Bools, Floats, Int64s
 from model.taxonomy import N_CLASSES
 from model.tracks import Status
@@ -67,8 +69,8 @@ def choose(
 
 @kernel
 def predict(
-    rows: Array, chosen: Bools, view: Floats, ranges: Floats, chances: Floats, sensors: Array,
-    sensor: Record, now: int, s: Record,
+    rows: Array, chosen: Bools, view: Floats, ranges: Floats, chances: Floats, memory: Floats,
+    origin: Floats, sensors: Array, sensor: Record, now: int, s: Record,
 ) -> Array:  # fmt: skip
     """Chosen tracks as the sensor should have seen them.
 
@@ -78,6 +80,8 @@ def predict(
         The table's records, and which of them.
     view, ranges, chances
         Where the sensor looked, and its row of `fusion.gathered.Gathered.ranges` and `chances`.
+    memory, origin
+        What the sensor has learned (`fusion.surroundings`), and where it stands, m.
     sensors
         (S,) `fusion.gathered.SENSOR`.
     sensor, now, s
@@ -86,8 +90,8 @@ def predict(
     Returns
     -------
     numpy.ndarray
-        (n,) `fusion.records.PREDICTED`, as far as it can be known before pairs are; `pd` is 0
-        unless the view is plain.
+        (n,) `fusion.records.PREDICTED`, as far as it can be known before pairs are; `described`
+        is 0 unless the view is plain.
     """
     count = 0
     for row in range(len(chosen)):
@@ -121,10 +125,10 @@ def predict(
                 carry(to.x[k], to.P[k], to.dt)
         combine(to.x, to.P, to.mu, to.mean, to.spread)
         to.own, to.pointed, to.rivals, to.first, to.count, to.claims = -1, 0, 0, 0, 0, 0.0
-        to.pd = 0.0
+        to.described = 0.0
         if looked:
-            to.pd = _pd(track, to, view, ranges, chances, sensor, classes)
-        weigh_silence(track, to, gone, sensors, sensor, now, s)
+            to.described = _pd(track, to, view, ranges, chances, sensor, classes)
+        weigh_silence(track, to, gone, memory, origin, sensors, sensor, now, s)
     return predicted
 
 
@@ -145,22 +149,40 @@ def _pd(
 
 @kernel
 def weigh_silence(
-    track: Record, to: Record, gone: float, sensors: Array, sensor: Record, now: int, s: Record
-) -> None:
-    """Fill `prior` and `unseen` of a prediction whose `pd` is known.
+    track: Record, to: Record, gone: float, memory: Floats, origin: Floats, sensors: Array,
+    sensor: Record, now: int, s: Record,
+) -> None:  # fmt: skip
+    """Fill `pd`, `prior` and `unseen` of a prediction whose `described` is known.
 
     `gone` is the probability that a mover has left since the sensor's last look.
     """
+    to.pd = tempered(memory, to, origin, s.seen_worth)
     to.prior = probability(track.llr) * (1.0 - gone * to.pd)
     to.unseen = unseen_of(track, to.pd, now, sensors, sensor, s) if to.pd > 0.0 else 0.0
 
 
 @kernel
 def weigh_all(
-    predicted: Array, rows: Array, sensors: Array, sensor: Record, now: int, s: Record
-) -> None:
-    """`weigh_silence` of all predictions: their `pd` was asked of the model."""
+    predicted: Array, rows: Array, memory: Floats, origin: Floats, sensors: Array,
+    sensor: Record, now: int, s: Record,
+) -> None:  # fmt: skip
+    """`weigh_silence` of all predictions: their `described` was asked of the model."""
     gone = 1.0 - math.exp(-sensor.period / s.lifetime_s)
     for i in range(len(predicted)):
         to = predicted[i]
-        weigh_silence(rows[to.row], to, gone, sensors, sensor, now, s)
+        weigh_silence(rows[to.row], to, gone, memory, origin, sensors, sensor, now, s)
+
+
+@kernel
+def shade(
+    predicted: Array, rows: Array, memory: Floats, origin: Floats, sensors: Array,
+    sensor: Record, now: int, s: Record,
+) -> None:  # fmt: skip
+    """Lessen what is charged to those who stand in the shadow of others."""
+    gone = 1.0 - math.exp(-sensor.period / s.lifetime_s)
+    shaded = hidden(predicted, rows, origin, sensor.extent)
+    for i in range(len(predicted)):
+        to = predicted[i]
+        if shaded[i] and to.described > 0.0:
+            to.described *= s.shadow_part
+            weigh_silence(rows[to.row], to, gone, memory, origin, sensors, sensor, now, s)

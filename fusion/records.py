@@ -86,6 +86,7 @@ PREDICTED = np.dtype(
         ("row", "i8"),  # of the table
         ("dt", "f8"),  # s from the track's time to the report's; negative: the report is late
         ("pd", "f8"),  # probability that the sensor detects it, if it is there
+        ("described", "f8"),  # the same as described, shadows taken off
         ("prior", "f8"),  # probability that it is there, before the report is looked into
         ("unseen", "f8"),  # how much it says that the sensor did not see it: 0 nothing, 1 all
         ("claims", "f8"),  # probability that it is there and a detection is its own

@@ -1,54 +1,33 @@
 """One report against the table: the whole of what happens to it, step by step.
 
-lost -> choose -> predict -> gate -> weigh -> associate -> update -> existence -> confirm ->
-initiate -> drop
-
-All of it is one chain of compiled kernels. Where a step needs what cannot be compiled (polygons of
-coverage, a crowd that nobody can tell apart), the chain is left after the first half (`begin`) and
-taken up again with the second (`finish`).
+All of it is one chain of compiled kernels (`fusion.chain`). Where a step needs what cannot be
+compiled (polygons of coverage, a crowd that nobody can tell apart), the chain is left after its
+first half and taken up again with the second.
 """
 
 import math
 
 import numpy as np
 
-from fusion.associate import associate
-from fusion.bearings import update_by_bearing
+from fusion.chain import NOT_TOUCHED, finish, through
 from fusion.classes import class_probability
-from fusion.existence import log_odds, new_ratio
-from fusion.gate import MAX_PAIRS, nearest_pairs, search
+from fusion.gate import MAX_PAIRS, nearest_pairs
 from fusion.gathered import OTHER, gathered
-from fusion.initiate import id_of, start, starters
 from fusion.jit import kernel
+from fusion.learn import memories
 from fusion.measure import Scan
-from fusion.near import names_said, refresh
-from fusion.pairs import gated, window
-from fusion.reach import choose, predict, weigh_all
-from fusion.records import Record
-from fusion.rivals import settle
+from fusion.near import names_said
+from fusion.pairs import window
+from fusion.reach import weigh_all
 from fusion.settings import Settings
-from fusion.silence import gone_at, stands
 from fusion.table import TrackTable
-from fusion.update import LEAST_CLAIM, take_in
-from model.arrays import Array, Bools, Floats, Int64s
+from model.arrays import Array, Floats, Int64s
 from model.coverage import pd
 from model.frames import Region
 from model.sensors import Sensors
 from model.taxonomy import N_CLASSES
-from model.tracks import Status, UpdateReason
 
-NOT_TOUCHED = 255
-"""In place of an `UpdateReason`."""
-
-NEVER = (1 << 63) - 1
-
-_TENTATIVE, _CONFIRMED = int(Status.TENTATIVE), int(Status.CONFIRMED)
-_DELETED = int(Status.DELETED)
-_DETECTED, _MISSED = int(UpdateReason.DETECTED), int(UpdateReason.MISSED)
-_CONFIRMED_NOW, _LOST = int(UpdateReason.CONFIRMED), int(UpdateReason.LOST)
-
-_MINE = 0.5
-"""A track that claims less of all detections has missed."""
+__all__ = ["NOT_TOUCHED", "fuse"]
 
 
 def fuse(
@@ -81,12 +60,13 @@ def fuse(
     high = math.nan if scan.look.sector is None else float(scan.look.sector[1])
     place = (table.rows, table.near, table.names, table.gone, table.count)
     report = (scan.rows, scan.origin, scan.view, high, index, scan.time, scan.mode, scan.offset)
+    memory, fresh, sector = memories(table, scan, sensors[index], region)
     about = (
         records, known.ranges[index], known.chances[index], settings.record,
-        int(table.looks[index]),
+        int(table.looks[index]), memory, fresh, sector,
     )  # fmt: skip
     ask = scan.view[0] == OTHER
-    why, predicted, i, items, count, touched, end, emptied = _through(place, report, about, ask)
+    why, predicted, i, items, count, touched, end, emptied = through(place, report, about, ask)
     if ask or count > MAX_PAIRS:
         if ask and len(predicted):
             predicted["pd"] = _pd_of(table, predicted, scan, sensors, region)
@@ -95,10 +75,11 @@ def fuse(
             i, items = _crowd(table, predicted, scan, settings)
         else:
             i, items = i[:count], items[:count]
-        touched, end, emptied = _finish(place, report, about, why, predicted, i, items)
+        touched, end, emptied = finish(place, report, about, why, predicted, i, items)
     table.count = end
     table.empty += emptied
     table.looks[index] += 1
+    table.learned[index] = fresh
     return touched, why
 
 
@@ -133,213 +114,3 @@ def _crowd(
     )
     i, j = nearest_pairs(points, reach, targets)
     return i, items[j]
-
-
-Place = tuple[Array, Floats, Int64s, Int64s, int]
-"""Of the table: `rows`, `near`, `names`, `gone` and `count`."""
-
-Report = tuple[Array, Floats, Floats, float, int, int, int, int]
-"""Its detections, origin, view, greatest range searched, sensor, time, mode and offset."""
-
-About = tuple[Array, Floats, Floats, Array, int]
-"""Sensors, the sensor's ranges and chances, settings, and how often it has looked before."""
-
-
-@kernel
-def _through(
-    place: Place, report: Report, about: About, ask: bool
-) -> tuple[Bools, Array, Int64s, Int64s, int, Int64s, int, int]:
-    """The whole chain; its first half alone if the model has to be asked, or in a crowd."""
-    why, predicted, i, items, count = _begin(place, report, about)
-    touched, end, emptied = np.empty(0, dtype=np.int64), place[4], 0
-    if not ask and count <= MAX_PAIRS:
-        touched, end, emptied = _finish(
-            place, report, about, why, predicted, i[:count], items[:count]
-        )
-    return why, predicted, i, items, count, touched, end, emptied
-
-
-@kernel
-def _begin(place: Place, report: Report, about: About) -> tuple[Array, Array, Int64s, Int64s, int]:
-    """Lose, choose, predict, gate: why rows changed, predictions, and pairs within reach."""
-    rows, near, names, gone, count = place
-    scan, origin, view, high, index, now, _, _ = report
-    sensors, ranges, chances, settings, _ = about
-    s, sensor = settings[0], sensors[index]
-    why = np.full(count + len(scan), NOT_TOUCHED, dtype=np.uint8)
-    said = names_said(scan)
-    _lose(rows, near, names, gone, count, now, said, sensors, s, why)
-    chosen = choose(near, names, count, scan, said, origin, high, sensor, now, s)
-    predicted = predict(rows, chosen, view, ranges, chances, sensors, sensor, now, s)
-    points, reach, targets, items = window(predicted, rows, scan, said, s)
-    i, j, found = search(points, reach, targets)
-    paired = np.empty(min(found, len(j)), dtype=np.int64)
-    for p in range(len(paired)):
-        paired[p] = items[j[p]]
-    return why, predicted, i, paired, found
-
-
-@kernel
-def _lose(
-    rows: Array, near: Floats, names: Int64s, gone: Int64s, count: int, now: int, said: Int64s,
-    sensors: Array, s: Record, why: Array,
-) -> None:  # fmt: skip
-    """Close tracks that were silent for too long, and hide those that have stood too long.
-
-    Silence is judged at the report's time, so the table depends on nothing but the reports. Whoever
-    reports himself now was silent, not lost: he keeps his track.
-    """
-    for row in range(count):
-        if gone[row] >= now:
-            continue
-        if len(said) and names[row] != 0:
-            at = np.searchsorted(said, names[row])
-            if at < len(said) and said[at] == names[row]:
-                continue
-        track = rows[row]
-        if track.status == _CONFIRMED and stands(track, now, s):
-            track.status = _TENTATIVE
-            gone[row] = gone_at(track, sensors, s)
-            why[row] = _LOST
-            if gone[row] >= now:
-                continue
-        _empty(rows, near, names, gone, row)
-        why[row] = _LOST
-
-
-@kernel
-def _empty(rows: Array, near: Floats, names: Int64s, gone: Int64s, row: int) -> None:
-    rows[row].status = _DELETED
-    near[:, row] = np.nan
-    names[row] = 0
-    gone[row] = NEVER
-
-
-@kernel
-def _finish(
-    place: Place, report: Report, about: About, why: Array, predicted: Array, i: Int64s,
-    items: Int64s,
-) -> tuple[Int64s, int, int]:  # fmt: skip
-    """The rest: rows that changed, how many are in use now, and how many have become empty."""
-    rows, near, names, gone, _ = place
-    scan, origin, _, _, index, now, mode, _ = report
-    sensors, _, _, settings, looks = about
-    s, sensor = settings[0], sensors[index]
-    density = np.full(len(scan), sensor.density)
-    fresh = np.empty(len(scan))
-    for j in range(len(scan)):
-        fresh[j] = new_ratio(sensor, density[j], looks, s)
-    free = np.empty(len(scan))
-    pairs = gated(predicted, rows, scan, i, items, sensor, density, now, mode, s)
-    associate(predicted, pairs, fresh, free)
-    take_in(predicted, pairs, rows, scan, sensor, now, index, s)
-    if _any_bearing(scan) and not math.isnan(origin[0]):
-        update_by_bearing(predicted, rows, scan, origin, sensor, now, index, mode, s)
-    _exist(predicted, rows, sensor, s, why)
-    end = _initiate(place, report, about, predicted, free, fresh, why)
-    for n in range(len(predicted)):
-        row = predicted[n].row
-        if why[row] == NOT_TOUCHED:
-            continue
-        status = rows[row].status
-        _promote(rows[row], row, index, now, sensor, s, why)
-        if rows[row].llr < s.tentative_drop_llr:
-            why[row] = _LOST
-            _empty(rows, near, names, gone, row)
-        elif (
-            predicted[n].claims >= LEAST_CLAIM
-            or predicted[n].own >= 0
-            or rows[row].status != status
-        ):  # who is missed is where he was
-            _refresh(rows, near, names, gone, row, sensors, s)
-    emptied = 0
-    touched = np.empty(len(why), dtype=np.int64)
-    found = 0
-    for row in range(end):
-        if why[row] != NOT_TOUCHED:
-            touched[found] = row
-            found += 1
-            emptied += rows[row].status == _DELETED
-    return touched[:found], end, emptied
-
-
-@kernel
-def _promote(
-    track: Record, row: int, index: int, now: int, sensor: Record, s: Record, why: Array
-) -> None:
-    """Confirm a track that is likely enough, hide one that is not."""
-    if track.status == _TENTATIVE:
-        own = track.sensors[0] == index and track.heard[0] == now
-        needed = 1 if own and sensor.cooperative else s.confirm_hits
-        if track.llr >= s.confirm_llr and track.hits >= needed and not stands(track, now, s):
-            track.status = _CONFIRMED
-            why[row] = _CONFIRMED_NOW
-    # A track that is hardly there is not shown; if it is seen again it comes back as the same.
-    if track.status == _CONFIRMED and (track.llr < s.drop_llr or stands(track, now, s)):
-        track.status = _TENTATIVE
-        why[row] = _LOST
-
-
-@kernel
-def _refresh(
-    rows: Array, near: Floats, names: Int64s, gone: Int64s, row: int, sensors: Array, s: Record
-) -> None:
-    refresh(rows[row], near, row, s)
-    names[row] = rows[row].name
-    gone[row] = gone_at(rows[row], sensors, s)
-
-
-@kernel
-def _any_bearing(scan: Array) -> bool:
-    found = False
-    for j in range(len(scan)):
-        found = found or not math.isnan(scan[j].azimuth)
-    return found
-
-
-@kernel
-def _exist(predicted: Array, rows: Array, sensor: Record, s: Record, why: Array) -> None:
-    """What claims and silence say about tracks being real."""
-    for i in range(len(predicted)):
-        to = predicted[i]
-        if to.pointed:
-            to.unseen = 0.0
-        silent = to.prior * (1.0 - to.unseen) / (1.0 - to.prior * to.unseen)
-        to.there = to.claims + max(1.0 - to.claims, 0.0) * silent
-        if to.own >= 0:
-            why[to.row] = _DETECTED
-    settle(predicted, rows, sensor.extent, s)
-    for i in range(len(predicted)):
-        to = predicted[i]
-        if to.unseen == 0.0 and to.claims == 0.0:
-            continue
-        track = rows[to.row]
-        before = track.llr
-        track.llr = min(log_odds(to.there), s.cap_llr)
-        if why[to.row] == NOT_TOUCHED:
-            fallen = track.llr < before and to.claims < _MINE
-            why[to.row] = _MISSED if fallen else _DETECTED
-
-
-@kernel
-def _initiate(
-    place: Place, report: Report, about: About, predicted: Array, free: Floats, fresh: Floats,
-    why: Array,
-) -> int:  # fmt: skip
-    """Start tracks from what is left; returns how many rows are in use then."""
-    rows, near, names, gone, count = place
-    scan, _, _, _, index, now, mode, offset = report
-    sensors, _, _, settings, _ = about
-    s, sensor = settings[0], sensors[index]
-    room = np.empty((2, N_CLASSES))
-    end = count
-    for j in starters(predicted, rows, scan, free, sensor.extent):
-        d = scan[j]
-        start(
-            rows[end], d, id_of(offset, d.item), free[j], fresh[j], sensor, now, index, mode, s,
-            room,
-        )  # fmt: skip
-        _refresh(rows, near, names, gone, end, sensors, s)
-        why[end] = _CONFIRMED_NOW if sensor.cooperative else _DETECTED
-        end += 1
-    return end

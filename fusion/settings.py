@@ -57,6 +57,22 @@ class Settings:
         The least that this is taken to be, as a part of the sensor's clutter.
     unseen_density_m2, unseen_share
         The same of the first look of a sensor; each look takes its share of them.
+    clutter_worth
+        False detections that the clutter density of the wider surroundings is worth at a place.
+    clutter_prior_looks
+        Looks that the description of a sensor's clutter is worth at most.
+    clutter_least_part
+        Part of the described clutter density that no learned one falls below. At 1 a description
+        is corrected upwards only: what is new over open water would be shown sooner at less, and
+        so would what returns there by chance.
+    learned_s
+        Time after which what was learned of a sensor's surroundings weighs 1/e, s.
+    seen_worth
+        Expected detections that the described probability of detection is worth in a ring.
+    sure_hits
+        Detections after which a track that is shown is held against a sensor that misses it.
+    shadow_part
+        Part of the probability of detection that is left behind another mover.
     confirm_llr
         Log-odds at which a track is confirmed.
     cap_llr
@@ -118,6 +134,13 @@ class Settings:
     new_share: float = 0.012
     unseen_density_m2: float = 4e-6
     unseen_share: float = 0.3
+    clutter_worth: float = 3.0
+    clutter_prior_looks: float = 50.0
+    clutter_least_part: float = 1.0
+    learned_s: float = 100.0
+    seen_worth: float = 6.0
+    sure_hits: int = 10
+    shadow_part: float = 0.3
     confirm_llr: float = 1.5
     cap_llr: float = 6.0
     moved_sigmas: float = 3.5

@@ -28,6 +28,9 @@ from model.tracks import Status
 NEAR = 5
 """Rows of `TrackTable.near`."""
 
+NOTHING = np.zeros((0, 4))
+"""What a sensor has learned that has not looked yet, or that learns nothing."""
+
 NEVER = (1 << 63) - 1
 """A time that does not come, ns."""
 
@@ -55,9 +58,12 @@ class TrackTable:
         (capacity,) int64 ns of the clock, when something has to be said of it, if not before.
     looks
         (S,) reports of each sensor that were fused.
+    learned
+        (S,) what each sensor has learned (`fusion.surroundings`); copies share it, so it is
+        replaced and never changed.
     """
 
-    __slots__ = ("count", "empty", "gone", "looks", "names", "near", "rows", "say")
+    __slots__ = ("count", "empty", "gone", "learned", "looks", "names", "near", "rows", "say")
 
     rows: Array
     near: Floats
@@ -65,6 +71,7 @@ class TrackTable:
     gone: Int64s
     say: Int64s
     looks: Int64s
+    learned: list[Floats]
 
     def __init__(self, capacity: int = LEAST_ROWS) -> None:
         self.count = 0
@@ -75,6 +82,7 @@ class TrackTable:
         self.gone = np.full(capacity, NEVER)
         self.say = np.full(capacity, NEVER)
         self.looks = np.zeros(0, dtype=np.int64)
+        self.learned = []
 
     def __len__(self) -> int:
         """How many tracks there are."""
@@ -85,6 +93,7 @@ class TrackTable:
         if sensor >= len(self.looks):
             more = np.zeros(sensor + 1 - len(self.looks), dtype=np.int64)
             self.looks = np.concatenate([self.looks, more])
+            self.learned.extend(NOTHING for _ in more)
 
     def reserve(self, more: int) -> None:
         """Make room for further rows."""
@@ -131,6 +140,7 @@ class TrackTable:
         """An independent copy, closed up, with no more room than it needs."""
         other = type(self)(max(len(self), 1))
         other.count, other.looks = len(self), self.looks.copy()
+        other.learned = self.learned.copy()
         _copy(
             (self.rows, self.near, self.names, self.gone, self.say), self.count,
             (other.rows, other.near, other.names, other.gone, other.say),
@@ -177,7 +187,12 @@ class TrackTable:
     def export(self) -> dict[str, Array]:
         """The tracks by columns, as plain arrays, and what was seen."""
         rows = self.alive()
-        return columns_of(self.rows[rows]) | {"say": self.say[rows], "looks": self.looks.copy()}
+        return columns_of(self.rows[rows]) | {
+            "say": self.say[rows],
+            "looks": self.looks.copy(),
+            "learned": np.concatenate([NOTHING, *self.learned]),
+            "learned_rows": np.array([len(one) for one in self.learned], dtype=np.int64),
+        }
 
     @classmethod
     def restore(cls, columns: dict[str, Array], sensors: Array, settings: Settings) -> Self:
@@ -188,6 +203,9 @@ class TrackTable:
         table.say[: len(records)] = columns["say"]
         table.count = len(records)
         table.looks = np.array(columns["looks"])
+        stops = np.cumsum(columns["learned_rows"])[:-1].astype(np.int64)
+        table.learned = [part.copy() for part in np.split(columns["learned"], stops)]
+        table.learned = table.learned[: len(table.looks)]
         table.refresh(sensors, settings)
         return table
 

@@ -18,7 +18,7 @@ from fusion.history import History, Item, reports_of
 from fusion.measure import Scan, scans_of
 from fusion.scan import NOT_TOUCHED, fuse
 from fusion.settings import Settings
-from fusion.table import TrackTable, carry_over
+from fusion.table import NOTHING, TrackTable, carry_over
 from model.arrays import Array, Floats, Int64s
 from model.detections import DetectionKind, Detections
 from model.frames import Region
@@ -201,6 +201,7 @@ class Tracker:
                 table.keep(np.flatnonzero(inside))
             self.region = region
             self._heads.move(region)
+            table.learned = [NOTHING for _ in table.learned]  # it lies in the old plane
         self.sensors = sensors
         self._records = self._records_of(sensors)
         table.refresh(self._records, self.settings)
