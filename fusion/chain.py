@@ -13,6 +13,7 @@ from fusion.bearings import update_by_bearing
 from fusion.existence import log_odds, new_ratio
 from fusion.gate import MAX_PAIRS, search
 from fusion.gathered import PLAIN
+from fusion.habits import SINCE, judge, learn_habits, lively
 from fusion.initiate import id_of, start, starters
 from fusion.jit import kernel
 from fusion.learn import clutter_of, learn
@@ -39,15 +40,15 @@ _CONFIRMED_NOW, _LOST = int(UpdateReason.CONFIRMED), int(UpdateReason.LOST)
 _MINE = 0.5
 """A track that claims less of all detections has missed."""
 
-Place = tuple[Array, Floats, Int64s, Int64s, int]
-"""Of the table: `rows`, `near`, `names`, `gone` and `count`."""
+Place = tuple[Array, Floats, Int64s, Int64s, int, int]
+"""Of the table: `rows`, `near`, `names`, `gone`, `count`, and how many tracks there are."""
 
 Report = tuple[Array, Floats, Floats, float, int, int, int, int]
 """Its detections, origin, view, greatest range searched, sensor, time, mode and offset."""
 
-About = tuple[Array, Floats, Floats, Array, int, Floats, Floats, Floats]
-"""Sensors, the sensor's ranges and chances, settings, how often it has looked before, and
-`fusion.learn.memories`."""
+About = tuple[Array, Floats, Floats, Array, int, Floats, Floats, Floats, Floats]
+"""Sensors, the sensor's ranges and chances, settings, how often it has looked before,
+`fusion.learn.memories`, and habits."""
 
 
 @kernel
@@ -67,16 +68,18 @@ def through(
 @kernel
 def begin(place: Place, report: Report, about: About) -> tuple[Array, Array, Int64s, Int64s, int]:
     """Lose, choose, predict, gate: why rows changed, predictions, and pairs within reach."""
-    rows, near, names, gone, count = place
+    rows, near, names, gone, count, tracks = place
     scan, origin, view, high, index, now, _, _ = report
-    sensors, ranges, chances, settings, _, memory, _, _ = about
+    sensors, ranges, chances, settings, _, memory, _, _, habits = about
     s, sensor = settings[0], sensors[index]
     why = np.full(count + len(scan), NOT_TOUCHED, dtype=np.uint8)
     said = names_said(scan)
     _lose(rows, near, names, gone, count, now, said, sensors, s, why)
-    chosen = choose(near, names, count, scan, said, origin, high, sensor, now, s)
+    learn_habits(rows, count, tracks, s, habits)
+    liveliest = lively(habits, s).max()
+    chosen = choose(near, names, count, scan, said, origin, high, liveliest, sensor, now, s)
     predicted = predict(
-        rows, chosen, view, ranges, chances, memory, origin, sensors, sensor, now, s
+        rows, chosen, view, ranges, chances, memory, habits, origin, sensors, sensor, now, s
     )
     if view[0] == PLAIN and sensor.extent > 0.0 and len(predicted) > 1:
         shade(predicted, rows, memory, origin, sensors, sensor, now, s)
@@ -130,9 +133,9 @@ def finish(
     items: Int64s,
 ) -> tuple[Int64s, int, int]:  # fmt: skip
     """The rest: rows that changed, how many are in use now, and how many have become empty."""
-    rows, near, names, gone, _ = place
+    rows, near, names, gone, _, _ = place
     scan, origin, _, _, index, now, mode, _ = report
-    sensors, _, _, settings, looks, memory, fresh_memory, sector = about
+    sensors, _, _, settings, looks, memory, fresh_memory, sector, habits = about
     s, sensor = settings[0], sensors[index]
     density, fresh = np.empty(len(scan)), np.empty(len(scan))
     clutter_of(memory, predicted, scan, sensor, s, density)
@@ -141,6 +144,7 @@ def finish(
     free = np.empty(len(scan))
     pairs = gated(predicted, rows, scan, i, items, sensor, density, now, mode, s)
     associate(predicted, pairs, fresh, free)
+    judge(predicted, pairs, rows, scan, s, habits)
     take_in(predicted, pairs, rows, scan, sensor, now, index, s)
     if len(fresh_memory):
         learn(
@@ -173,6 +177,7 @@ def finish(
             touched[found] = row
             found += 1
             emptied += rows[row].status == _DELETED
+    habits[SINCE] += found
     return touched[:found], end, emptied
 
 
@@ -240,17 +245,17 @@ def _initiate(
     why: Array,
 ) -> int:  # fmt: skip
     """Start tracks from what is left; returns how many rows are in use then."""
-    rows, near, names, gone, count = place
+    rows, near, names, gone, count, _ = place
     scan, _, _, _, index, now, mode, offset = report
-    sensors, _, _, settings, _, _, _, _ = about
+    sensors, _, _, settings, _, _, _, _, habits = about
     s, sensor = settings[0], sensors[index]
     room = np.empty((2, N_CLASSES))
     end = count
     for j in starters(predicted, rows, scan, free, sensor.extent):
         d = scan[j]
         start(
-            rows[end], d, id_of(offset, d.item), free[j], fresh[j], sensor, now, index, mode, s,
-            room,
+            rows[end], d, id_of(offset, d.item), free[j], fresh[j], sensor, now, index, mode,
+            habits, s, room,
         )  # fmt: skip
         _refresh(rows, near, names, gone, end, sensors, s)
         why[end] = _CONFIRMED_NOW if sensor.cooperative else _DETECTED

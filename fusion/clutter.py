@@ -84,30 +84,47 @@ def densities(
         placed += not math.isnan(scan[j].z[0])
     burst = max(1.0, (BURST + placed - known) / (BURST + whole * largest))
     side = memory[HEADER, SIDE]
+    # Detections of one block have the same density: it is worked out once for each.
+    known_row = np.full(RING, -1)
     for j in range(len(scan)):
         if math.isnan(scan[j].z[0]):
             out[j] = described
             continue
         block_east, block_north = np.floor(scan[j].z[0] / side), np.floor(scan[j].z[1] / side)
-        density = whole
-        for scale in SCALES:
-            first_east = np.floor(block_east / scale) * scale
-            first_north = np.floor(block_north / scale) * scale
-            count = area = 0.0
-            for a in range(scale):
-                for b in range(scale):
-                    row = row_of(first_east + a, first_north + b)
-                    if (
-                        memory[row, EAST] == first_east + a
-                        and memory[row, NORTH] == first_north + b
-                    ):
-                        count += memory[row, FALSE]
-                        area += memory[row, LOOKED]
-            density = (worth + count) / (worth / density + area)
+        row = row_of(block_east, block_north)
+        before = known_row[row]
+        if before >= 0:
+            same_east = np.floor(scan[before].z[0] / side) == block_east
+            if same_east and np.floor(scan[before].z[1] / side) == block_north:
+                out[j] = out[before]
+                continue
+        known_row[row] = j
+        density = _density_at(memory, block_east, block_north, worth, whole)
         # Where nobody looks nothing was learned, and no miss will ever be charged.
-        if area <= 0.0:
-            density = max(density, described)
+        if density < 0.0:
+            density = max(-density, described)
         out[j] = max(density * burst, least * described, LEAST_CLUTTER_DENSITY_M2)
+
+
+@kernel
+def _density_at(
+    memory: Floats, block_east: float, block_north: float, worth: float, whole: float
+) -> float:
+    """Density at a block, about that of all; negative where nobody looks."""
+    density = whole
+    area = 0.0
+    for scale in SCALES:
+        first_east = np.floor(block_east / scale) * scale
+        first_north = np.floor(block_north / scale) * scale
+        count = area = 0.0
+        for a in range(scale):
+            for b in range(scale):
+                row = row_of(first_east + a, first_north + b)
+                if memory[row, EAST] == first_east + a and memory[row, NORTH] == first_north + b:
+                    count += memory[row, FALSE]
+                    area += memory[row, LOOKED]
+        density = (worth + count) / (worth / density + area)
+    return density if area > 0.0 else -density
 
 
 @kernel

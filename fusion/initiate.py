@@ -6,6 +6,7 @@ import numpy as np
 
 from fusion.classes import learn_class
 from fusion.existence import log_odds
+from fusion.habits import SHARE, SPEED
 from fusion.jit import kernel
 from fusion.names import mixed
 from fusion.records import MODES, PACKED, WORDS, Record
@@ -142,7 +143,7 @@ def _anybody(
 @kernel
 def start(
     track: Record, d: Record, track_id: int, unclaimed: float, ratio: float, sensor: Record,
-    now: int, index: int, mode: int, s: Record, room: Floats,
+    now: int, index: int, mode: int, habits: Floats, s: Record, room: Floats,
 ) -> None:  # fmt: skip
     """Fill a new track's record from the detection that starts it.
 
@@ -160,6 +161,8 @@ def start(
         `fusion.gathered.SENSOR`, and constants.
     now, index, mode
         Time of the report, ns, its sensor's index, and its mode.
+    habits
+        How movers behave (`fusion.habits`).
     room
         (2, K), to work in.
     """
@@ -177,7 +180,7 @@ def start(
     track.name, track.identity_kind = d.name, d.identity_kind
     for w in range(WORDS):
         track.words[w] = d.words[w]
-    _place(track, d, s)
+    _place(track, d, habits)
     take_height(track, d, now, s)
     learn_class(track, d, sensor, room)
     if sensor.cooperative:
@@ -187,12 +190,11 @@ def start(
 
 
 @kernel
-def _place(track: Record, d: Record, s: Record) -> None:
+def _place(track: Record, d: Record, habits: Floats) -> None:
     """Where a new track is and how fast, in each mode."""
     moving = not math.isnan(d.velocity[0])
     for k in range(MODES):
-        track.mu[k] = 1.0 / MODES
-        speed = s.initial_speed_mps[k]
+        track.mu[k], speed = habits[SHARE + k], habits[SPEED + k]
         # A detection of another time than the report's is carried to it by an unknown velocity.
         blur = d.delta * speed * d.delta * speed
         track.x[k, 0], track.x[k, 1] = d.z[0], d.z[1]

@@ -26,8 +26,17 @@ UPPER = (np.array([0, 0, 0, 0, 1, 1, 1, 2, 2, 3]), np.array([0, 1, 2, 3, 1, 2, 3
 
 
 @kernel
+def leave_of(dt: float, sojourn_s: float) -> float:
+    """Probability that a mover has changed its mode after `dt` s.
+
+    In the end of a long silence a mover does what movers do.
+    """
+    return 1.0 - math.exp(-dt / sojourn_s)
+
+
+@kernel
 def mix_and_predict(
-    x: Floats, P: Floats, mu: Floats, dt: float, density: Floats, sojourn_s: float,
+    x: Floats, P: Floats, mu: Floats, dt: float, leave: float, density: Floats, share: Floats,
     x_out: Floats, P_out: Floats, mu_out: Floats,
 ) -> None:  # fmt: skip
     """Predict one track.
@@ -36,48 +45,31 @@ def mix_and_predict(
     ----------
     x, P, mu
         (K, 4), (K, 10) and (K,) at the last update.
-    dt
-        Seconds since then, not negative.
+    dt, leave
+        Seconds since then, not negative, and `leave_of` them.
     density
         (K,) white-acceleration density of each mode, m²/s³.
-    sojourn_s
-        Mean time that a mover stays in a mode, s.
+    share
+        (K,) probability of each mode where a mover changes its mode, adding up to 1.
     x_out, P_out, mu_out
         Filled with the prediction.
     """
-    mix_by(x, P, mu, dt, change_of(dt, sojourn_s), density, x_out, P_out, mu_out)
-
-
-@kernel
-def change_of(dt: float, sojourn_s: float) -> float:
-    """Probability that a mover is in a given other mode after `dt` s.
-
-    In the end of a long silence every mode is as likely as any other.
-    """
-    return (1.0 - math.exp(-dt / sojourn_s)) / MODES
-
-
-@kernel
-def mix_by(
-    x: Floats, P: Floats, mu: Floats, dt: float, change: float, density: Floats,
-    x_out: Floats, P_out: Floats, mu_out: Floats,
-) -> None:  # fmt: skip
-    """Predict one track as `mix_and_predict`; `change` as `change_of` gives it."""
-    stay = 1.0 - (MODES - 1) * change
+    stay = 1.0 - leave
     for j in range(MODES):
         total = 0.0
         for i in range(MODES):
-            total += (stay if i == j else change) * mu[i]
+            total += (leave * share[j] + (stay if i == j else 0.0)) * mu[i]
         mu_out[j] = total
         for a in range(4):
-            value = 0.0
-            for i in range(MODES):
-                value += (stay if i == j else change) * mu[i] * x[i, a]
-            x_out[j, a] = value / total
+            x_out[j, a] = 0.0
         for c in range(PACKED):
             P_out[j, c] = 0.0
         for i in range(MODES):
-            w = (stay if i == j else change) * mu[i] / total
+            w = (leave * share[j] + (stay if i == j else 0.0)) * mu[i] / total
+            for a in range(4):
+                x_out[j, a] += w * x[i, a]
+        for i in range(MODES):
+            w = (leave * share[j] + (stay if i == j else 0.0)) * mu[i] / total
             d0 = x[i, 0] - x_out[j, 0]
             d1 = x[i, 1] - x_out[j, 1]
             d2 = x[i, 2] - x_out[j, 2]
@@ -177,9 +169,15 @@ def _moments(
     for n in range(len(records)):
         of = records[n]
         mix_and_predict(
-            of.x, of.P, of.mu, dt[n], s.acceleration_density, s.sojourn_s, to.x, to.P, to.mu
-        )
+            of.x, of.P, of.mu, dt[n], leave_of(dt[n], s.sojourn_s), s.acceleration_density, EVEN,
+            to.x, to.P, to.mu,
+        )  # fmt: skip
         combine(to.x, to.P, to.mu, mean[n], spread[n])
+
+
+EVEN = np.full(MODES, 1.0 / MODES)
+"""Modes of equal shares. What is said of a track is predicted by these and by the settings, not by
+what was learned: so what was said of one that no report has touched is what would be said now."""
 
 
 def unpacked(P: Floats) -> Floats:

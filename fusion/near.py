@@ -56,7 +56,7 @@ def refresh_all(
 @kernel
 def rows_near(
     near: Floats, count: int, now_s: float, lag_s: float, box: Floats, origin: Floats,
-    greatest: float, s: Record,
+    greatest: float, liveliest: float, s: Record,
 ) -> Bools:  # fmt: skip
     """Which rows (count,) may lie in a box, or within a distance of the sensor.
 
@@ -72,11 +72,13 @@ def rows_near(
         (2,) east, north m of the sensor.
     greatest
         m; inf: all rows; negative: none for being near the sensor alone.
+    liveliest
+        Greatest acceleration density of a mode, m²/s³.
     s
         Constants.
     """
     chosen = np.empty(count, dtype=np.bool_)
-    drift = WIDER * math.sqrt(s.gate * max(s.acceleration_density[0], s.acceleration_density[1]))
+    drift = WIDER * math.sqrt(s.gate * liveliest)
     drift *= math.sqrt(1.0 / 3.0)
     e, n, reach, pace, time = near[_EAST], near[_NORTH], near[_REACH], near[_PACE], near[_TIME]
     e0, n0, e1, n1 = box[0], box[1], box[2], box[3]

@@ -7,8 +7,9 @@ import numpy as np
 from fusion.classes import class_probability
 from fusion.existence import probability, unseen_of
 from fusion.gathered import PLAIN
+from fusion.habits import SHARE, lively
 from fusion.jit import kernel
-from fusion.motion import carry, change_of, combine, mix_by
+from fusion.motion import carry, combine, leave_of, mix_and_predict
 from fusion.near import rows_named, rows_near
 from fusion.pd_kernel import chance_at
 from fusion.records import MODES, PACKED, PREDICTED, Record
@@ -25,7 +26,7 @@ _DELETED = int(Status.DELETED)
 @kernel
 def choose(
     near: Floats, names: Int64s, count: int, scan: Array, said: Int64s, origin: Floats,
-    sector_high: float, sensor: Record, now: int, s: Record,
+    sector_high: float, liveliest: float, sensor: Record, now: int, s: Record,
 ) -> Bools:  # fmt: skip
     """Which rows (count,) are near a detection, or where the sensor may have looked.
 
@@ -38,6 +39,8 @@ def choose(
     origin, sector_high
         (2,) m, NaN: the sensor has no place; and greatest range of the sector that the report says
         was searched, m, NaN: it says none.
+    liveliest
+        Greatest acceleration density of a mode, m²/s³.
     sensor, now, s
         `fusion.gathered.SENSOR`, time of the report, ns, and constants.
     """
@@ -61,7 +64,7 @@ def choose(
         greatest = sensor.reach if math.isnan(sector_high) else sector_high
         if math.isnan(origin[0]):
             return np.ones(count, dtype=np.bool_)
-    chosen = rows_near(near, count, now * NANO, lag, box, origin, greatest, s)
+    chosen = rows_near(near, count, now * NANO, lag, box, origin, greatest, liveliest, s)
     if len(said):
         rows_named(names, count, said, chosen)
     return chosen
@@ -70,7 +73,7 @@ def choose(
 @kernel
 def predict(
     rows: Array, chosen: Bools, view: Floats, ranges: Floats, chances: Floats, memory: Floats,
-    origin: Floats, sensors: Array, sensor: Record, now: int, s: Record,
+    habits: Floats, origin: Floats, sensors: Array, sensor: Record, now: int, s: Record,
 ) -> Array:  # fmt: skip
     """Chosen tracks as the sensor should have seen them.
 
@@ -80,8 +83,9 @@ def predict(
         The table's records, and which of them.
     view, ranges, chances
         Where the sensor looked, and its row of `fusion.gathered.Gathered.ranges` and `chances`.
-    memory, origin
-        What the sensor has learned (`fusion.surroundings`), and where it stands, m.
+    memory, habits, origin
+        What the sensor has learned (`fusion.surroundings`), how movers behave (`fusion.habits`),
+        and where it stands, m.
     sensors
         (S,) `fusion.gathered.SENSOR`.
     sensor, now, s
@@ -101,7 +105,8 @@ def predict(
     gone = 1.0 - math.exp(-sensor.period / s.lifetime_s)
     looked = view[0] == PLAIN
     i = 0
-    last, change = -1.0, 0.0
+    last, leave = -1.0, 0.0
+    density, share = lively(habits, s), habits[SHARE : SHARE + MODES]
     for row in range(len(chosen)):
         if not chosen[row] or rows[row].status == _DELETED:
             continue
@@ -110,11 +115,10 @@ def predict(
         to.row, to.dt = row, (now - track.time) * NANO
         if to.dt >= 0.0:
             if to.dt != last:  # mostly the same for all that a sensor looks at
-                last, change = to.dt, change_of(to.dt, s.sojourn_s)
-            mix_by(
-                track.x, track.P, track.mu, to.dt, change, s.acceleration_density,
-                to.x, to.P, to.mu,
-            )  # fmt: skip
+                last, leave = to.dt, leave_of(to.dt, s.sojourn_s)
+            mix_and_predict(
+                track.x, track.P, track.mu, to.dt, leave, density, share, to.x, to.P, to.mu
+            )
         else:
             for k in range(MODES):
                 for a in range(4):

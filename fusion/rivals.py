@@ -29,7 +29,7 @@ _TENTATIVE = int(Status.TENTATIVE)
 SPOKEN = 0.02
 """A track less likely to be there has nothing to give."""
 
-SAME = 2.0
+SAME = 4.0
 """Squared Mahalanobis distance of position and velocity below which two tracks are alike: four
 degrees of freedom, and either is uncertain by itself."""
 

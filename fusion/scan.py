@@ -58,12 +58,12 @@ def fuse(
     known = gathered(sensors)
     index = scan.sensor
     high = math.nan if scan.look.sector is None else float(scan.look.sector[1])
-    place = (table.rows, table.near, table.names, table.gone, table.count)
+    place = (table.rows, table.near, table.names, table.gone, table.count, len(table))
     report = (scan.rows, scan.origin, scan.view, high, index, scan.time, scan.mode, scan.offset)
     memory, fresh, sector = memories(table, scan, sensors[index], region)
     about = (
         records, known.ranges[index], known.chances[index], settings.record,
-        int(table.looks[index]), memory, fresh, sector,
+        int(table.looks[index]), memory, fresh, sector, table.habits,
     )  # fmt: skip
     ask = scan.view[0] == OTHER
     why, predicted, i, items, count, touched, end, emptied = through(place, report, about, ask)

@@ -22,14 +22,22 @@ class Settings:
     ----------
     acceleration_density
         Power spectral density of white acceleration, m²/s³, per horizontal axis, of each mode of
-        motion (Bar-Shalom, Li, Kirubarajan 2001, section 6.2.2, doi:10.1002/0471221279).
+        motion (Bar-Shalom, Li, Kirubarajan 2001, section 6.2.2, doi:10.1002/0471221279). The last
+        is where learning begins (`fusion.habits`).
+    density_information
+        How sure the last density is: one over the variance of its logarithm. 2: a factor of two
+        either way is one standard deviation.
+    density_memory
+        Information of the past that is kept about it, in the same unit.
     sojourn_s
         Mean time that a mover stays in one mode, s.
     climb_density
         The same of the vertical axis, m²/s³.
     initial_speed_mps
         One standard deviation, per axis, of the velocity of a mover just found, by mode: who walks
-        or drifts, and who drives or flies.
+        or drifts, and who drives or flies. Where learning begins (`fusion.habits`).
+    habit_tracks
+        Tracks that these speeds, and modes of equal shares, weigh against those that are shown.
     initial_climb_mps
         The same of its climb rate.
     gate
@@ -118,7 +126,10 @@ class Settings:
         Smallest change of existence that is worth an update by itself.
     """
 
-    acceleration_density: tuple[float, ...] = (0.02, 1.0)
+    acceleration_density: tuple[float, ...] = (0.02, 2.0)
+    density_information: float = 2.0
+    density_memory: float = 30.0
+    habit_tracks: float = 10.0
     sojourn_s: float = 20.0
     climb_density: float = 0.1
     initial_speed_mps: tuple[float, ...] = (1.5, 15.0)

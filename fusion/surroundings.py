@@ -137,7 +137,7 @@ def look_round(memory: Floats, east: float, north: float, sector: Floats, kept: 
 @kernel
 def row_of(block_east: float, block_north: float) -> int:
     """The row of a memory in which a block stands."""
-    return int(BLOCK + (block_east % ACROSS) * ACROSS + block_north % ACROSS)
+    return BLOCK + int(block_east) % ACROSS * ACROSS + int(block_north) % ACROSS
 
 
 @kernel

@@ -15,6 +15,7 @@ from typing import Self
 
 import numpy as np
 
+from fusion.habits import none_yet
 from fusion.jit import kernel
 from fusion.motion import moments_at, packed, unpacked
 from fusion.near import refresh_all
@@ -61,9 +62,13 @@ class TrackTable:
     learned
         (S,) what each sensor has learned (`fusion.surroundings`); copies share it, so it is
         replaced and never changed.
+    habits
+        (`fusion.habits.HABITS`,) how the movers behave.
     """
 
-    __slots__ = ("count", "empty", "gone", "learned", "looks", "names", "near", "rows", "say")
+    __slots__ = (
+        "count", "empty", "gone", "habits", "learned", "looks", "names", "near", "rows", "say",
+    )  # fmt: skip
 
     rows: Array
     near: Floats
@@ -72,6 +77,7 @@ class TrackTable:
     say: Int64s
     looks: Int64s
     learned: list[Floats]
+    habits: Floats
 
     def __init__(self, capacity: int = LEAST_ROWS) -> None:
         self.count = 0
@@ -83,6 +89,7 @@ class TrackTable:
         self.say = np.full(capacity, NEVER)
         self.looks = np.zeros(0, dtype=np.int64)
         self.learned = []
+        self.habits = none_yet()
 
     def __len__(self) -> int:
         """How many tracks there are."""
@@ -140,7 +147,7 @@ class TrackTable:
         """An independent copy, closed up, with no more room than it needs."""
         other = type(self)(max(len(self), 1))
         other.count, other.looks = len(self), self.looks.copy()
-        other.learned = self.learned.copy()
+        other.learned, other.habits = self.learned.copy(), self.habits.copy()
         _copy(
             (self.rows, self.near, self.names, self.gone, self.say), self.count,
             (other.rows, other.near, other.names, other.gone, other.say),
@@ -190,6 +197,7 @@ class TrackTable:
         return columns_of(self.rows[rows]) | {
             "say": self.say[rows],
             "looks": self.looks.copy(),
+            "habits": self.habits.copy(),
             "learned": np.concatenate([NOTHING, *self.learned]),
             "learned_rows": np.array([len(one) for one in self.learned], dtype=np.int64),
         }
@@ -202,7 +210,7 @@ class TrackTable:
         table.rows[: len(records)] = records
         table.say[: len(records)] = columns["say"]
         table.count = len(records)
-        table.looks = np.array(columns["looks"])
+        table.looks, table.habits = np.array(columns["looks"]), np.array(columns["habits"])
         stops = np.cumsum(columns["learned_rows"])[:-1].astype(np.int64)
         table.learned = [part.copy() for part in np.split(columns["learned"], stops)]
         table.learned = table.learned[: len(table.looks)]

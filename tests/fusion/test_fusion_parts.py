@@ -12,12 +12,13 @@ from scipy.linalg import expm
 from fusion import gate, marginals, pairs, update, weigh
 from fusion.existence import log_odds, probability
 from fusion.heads import spoken_number
-from fusion.motion import carry, mix_and_predict, moments_at, packed, unpacked
+from fusion.motion import carry, leave_of, mix_and_predict, moments_at, packed, unpacked
 from fusion.records import MEASURED, MODES, PAIR, PREDICTED, TRACK
 from fusion.settings import Settings
 
 F = np.block([[np.zeros((2, 2)), np.eye(2)], [np.zeros((2, 4))]])
 SURE = np.array([1.0, 0.0])
+HALF = np.array([0.5, 0.5])
 
 
 def predictions(x, P, mu) -> Any:
@@ -46,10 +47,11 @@ def random_covariances(rng, count, size) -> Any:
     return A @ A.transpose(0, 2, 1) + np.eye(size)
 
 
-def predicted(x, P, mu, step, density, sojourn_s=20.0) -> Any:
+def predicted(x, P, mu, step, density, sojourn_s=20.0, share=HALF) -> Any:
     """One track, its modes' covariances as matrices."""
     out = np.empty((MODES, 4)), np.empty((MODES, 10)), np.empty(MODES)
-    mix_and_predict(x, packed(P), mu, step, np.asarray(density), sojourn_s, *out)
+    leave = leave_of(step, sojourn_s)
+    mix_and_predict(x, packed(P), mu, step, leave, np.asarray(density), share, *out)
     return out[0], unpacked(out[1]), out[2]
 
 
@@ -101,9 +103,9 @@ def test_modes_mix_as_in_the_textbook(seed, step):
     rng = np.random.default_rng(seed)
     x, P = rng.normal(size=(2, 4)), random_covariances(rng, 2, 4)
     mu = rng.dirichlet([1.0, 1.0])
-    leave = 0.5 * (1.0 - np.exp(-step / 20.0))
-    switch = np.array([[1.0 - leave, leave], [leave, 1.0 - leave]])
-    got = predicted(x, P, mu, step, [0.1, 2.0])
+    leave, share = 1.0 - np.exp(-step / 20.0), rng.dirichlet([1.0, 1.0])
+    switch = (1.0 - leave) * np.eye(2) + leave * share
+    got = predicted(x, P, mu, step, [0.1, 2.0], share=share)
     assert np.allclose(got[2], mu @ switch)
     transition = expm(F * step)
     for j in range(2):
