@@ -153,10 +153,10 @@ class Settings:
     sure_hits: int = 10
     shadow_part: float = 0.3
     confirm_llr: float = 1.5
-    cap_llr: float = 6.0
+    cap_llr: float = 8.0
     moved_sigmas: float = 3.5
     still_s: float = 20.0
-    drop_llr: float = -0.4
+    drop_llr: float = 0.0
     tentative_drop_llr: float = -7.0
     confirm_hits: int = 2
     identity_gate: float = 400.0
