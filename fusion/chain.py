@@ -68,27 +68,54 @@ def through(
 @kernel
 def begin(place: Place, report: Report, about: About) -> tuple[Array, Array, Int64s, Int64s, int]:
     """Lose, choose, predict, gate: why rows changed, predictions, and pairs within reach."""
+    said = names_said(report[0])
+    why, chosen = choose_rows(place, report, about, said)
+    predicted = predict_rows(place, report, about, chosen)
+    i, paired, found = gate(place, report, about, said, predicted)
+    return why, predicted, i, paired, found
+
+
+@kernel
+def choose_rows(place: Place, report: Report, about: About, said: Int64s) -> tuple[Array, Bools]:
+    """Lose who is lost, and choose who may be spoken of: why rows changed, and which are chosen."""
     rows, near, names, gone, count, tracks = place
-    scan, origin, view, high, index, now, _, _ = report
-    sensors, ranges, chances, settings, _, memory, _, _, habits = about
+    scan, origin, _, high, index, now, _, _ = report
+    sensors, settings, habits = about[0], about[3], about[8]
     s, sensor = settings[0], sensors[index]
     why = np.full(count + len(scan), NOT_TOUCHED, dtype=np.uint8)
-    said = names_said(scan)
     _lose(rows, near, names, gone, count, now, said, sensors, s, why)
     learn_habits(rows, count, tracks, s, habits)
     liveliest = lively(habits, s).max()
-    chosen = choose(near, names, count, scan, said, origin, high, liveliest, sensor, now, s)
+    return why, choose(near, names, count, scan, said, origin, high, liveliest, sensor, now, s)
+
+
+@kernel
+def predict_rows(place: Place, report: Report, about: About, chosen: Bools) -> Array:
+    """Predictions of the rows chosen."""
+    rows = place[0]
+    _, origin, view, _, index, now, _, _ = report
+    sensors, ranges, chances, settings, _, memory, _, _, habits = about
+    s, sensor = settings[0], sensors[index]
     predicted = predict(
         rows, chosen, view, ranges, chances, memory, habits, origin, sensors, sensor, now, s
     )
     if view[0] == PLAIN and sensor.extent > 0.0 and len(predicted) > 1:
         shade(predicted, rows, memory, origin, sensors, sensor, now, s)
-    points, reach, targets, items = window(predicted, rows, scan, said, s)
+    return predicted
+
+
+@kernel
+def gate(
+    place: Place, report: Report, about: About, said: Int64s, predicted: Array
+) -> tuple[Int64s, Int64s, int]:
+    """Pairs within reach: predictions, detections, and how many (`fusion.gate.search`)."""
+    scan, settings = report[0], about[3]
+    points, reach, targets, items = window(predicted, place[0], scan, said, settings[0])
     i, j, found = search(points, reach, targets)
     paired = np.empty(min(found, len(j)), dtype=np.int64)
     for p in range(len(paired)):
         paired[p] = items[j[p]]
-    return why, predicted, i, paired, found
+    return i, paired, found
 
 
 @kernel
@@ -133,14 +160,11 @@ def finish(
     items: Int64s,
 ) -> tuple[Int64s, int, int]:  # fmt: skip
     """The rest: rows that changed, how many are in use now, and how many have become empty."""
-    rows, near, names, gone, _, _ = place
+    rows = place[0]
     scan, origin, _, _, index, now, mode, _ = report
     sensors, _, _, settings, looks, memory, fresh_memory, sector, habits = about
     s, sensor = settings[0], sensors[index]
-    density, fresh = np.empty(len(scan)), np.empty(len(scan))
-    clutter_of(memory, predicted, scan, sensor, s, density)
-    for j in range(len(scan)):
-        fresh[j] = new_ratio(sensor, density[j], looks, s)
+    density, fresh = expect(memory, predicted, scan, sensor, looks, s)
     free = np.empty(len(scan))
     pairs = gated(predicted, rows, scan, i, items, sensor, density, now, mode, s)
     associate(predicted, pairs, fresh, free)
@@ -150,10 +174,46 @@ def finish(
         learn(
             fresh_memory, sector, origin, predicted, pairs, rows, scan, free, fresh, sensor, now, s
         )
-    if _any_bearing(scan) and not math.isnan(origin[0]):
+    point(predicted, rows, scan, origin, sensor, now, index, mode, s)
+    exist(predicted, rows, sensor, s, why)
+    end = begin_tracks(place, report, about, predicted, free, fresh, why)
+    return close(place, report, about, predicted, why, end)
+
+
+@kernel
+def expect(
+    memory: Floats, predicted: Array, scan: Array, sensor: Record, looks: int, s: Record
+) -> tuple[Floats, Floats]:
+    """Clutter (m,) at each detection, 1/m², and movers not known yet (m,) against it."""
+    density, fresh = np.empty(len(scan)), np.empty(len(scan))
+    clutter_of(memory, predicted, scan, sensor, s, density)
+    for j in range(len(scan)):
+        fresh[j] = new_ratio(sensor, density[j], looks, s)
+    return density, fresh
+
+
+@kernel
+def point(
+    predicted: Array, rows: Array, scan: Array, origin: Floats, sensor: Record, now: int,
+    index: int, mode: int, s: Record,
+) -> None:  # fmt: skip
+    """Take in bearings, if there are any."""
+    any_bearing = False
+    for j in range(len(scan)):
+        any_bearing = any_bearing or not math.isnan(scan[j].azimuth)
+    if any_bearing and not math.isnan(origin[0]):
         update_by_bearing(predicted, rows, scan, origin, sensor, now, index, mode, s)
-    _exist(predicted, rows, sensor, s, why)
-    end = _initiate(place, report, about, predicted, free, fresh, why)
+
+
+@kernel
+def close(
+    place: Place, report: Report, about: About, predicted: Array, why: Array, end: int
+) -> tuple[Int64s, int, int]:
+    """Confirm, hide and drop; returns what `finish` does."""
+    rows, near, names, gone, _, _ = place
+    index, now = report[4], report[5]
+    sensors, settings, habits = about[0], about[3], about[8]
+    s, sensor = settings[0], sensors[index]
     for n in range(len(predicted)):
         row = predicted[n].row
         if why[row] == NOT_TOUCHED:
@@ -169,9 +229,8 @@ def finish(
             or rows[row].status != status
         ):  # who is missed is where he was
             _refresh(rows, near, names, gone, row, sensors, s)
-    emptied = 0
+    emptied = found = 0
     touched = np.empty(len(why), dtype=np.int64)
-    found = 0
     for row in range(end):
         if why[row] != NOT_TOUCHED:
             touched[found] = row
@@ -208,15 +267,7 @@ def _refresh(
 
 
 @kernel
-def _any_bearing(scan: Array) -> bool:
-    found = False
-    for j in range(len(scan)):
-        found = found or not math.isnan(scan[j].azimuth)
-    return found
-
-
-@kernel
-def _exist(predicted: Array, rows: Array, sensor: Record, s: Record, why: Array) -> None:
+def exist(predicted: Array, rows: Array, sensor: Record, s: Record, why: Array) -> None:
     """What claims and silence say about tracks being real."""
     for i in range(len(predicted)):
         to = predicted[i]
@@ -240,7 +291,7 @@ def _exist(predicted: Array, rows: Array, sensor: Record, s: Record, why: Array)
 
 
 @kernel
-def _initiate(
+def begin_tracks(
     place: Place, report: Report, about: About, predicted: Array, free: Floats, fresh: Floats,
     why: Array,
 ) -> int:  # fmt: skip

@@ -48,10 +48,14 @@ PLANE = np.dtype(
 """A region for kernels: ECEF of its origin, m; its axes; radii of curvature there, m."""
 
 
+FLAT_M = 30_000.0
+"""So near a region's origin its radii of curvature say well enough where the ellipsoid is, m."""
+
+
 @kernel
 def describe(
     track: Record, valid: int, status: int, plane: Record, sensors: Array, s: Record, to: Record,
-    out: Record,
+    out: Record, chance: Floats,
 ) -> None:  # fmt: skip
     """Fill what is said of a track, number and revision apart.
 
@@ -71,6 +75,8 @@ def describe(
         `fusion.records.PREDICTED`, to work in.
     out
         `SAID`.
+    chance
+        (K,), to work in.
     """
     dt = max((valid - track.time) * NANO, 0.0)
     if dt == 0.0:
@@ -115,7 +121,7 @@ def describe(
         for k in (2, 5, 7, 10, 11, 12, 13, 14, 17, 19, 20):
             out.covariance[k] = np.nan
     out.existence = probability(track.llr)
-    _classes(track, out)
+    _classes(track, out, chance)
     for k in range(MAX_SENSORS):
         out.sensors[k] = track.sensors[k]
     out.mode = track.mode
@@ -123,9 +129,8 @@ def describe(
 
 
 @kernel
-def _classes(track: Record, out: Record) -> None:
+def _classes(track: Record, out: Record, chance: Floats) -> None:
     """Class, and identity unless it is a person."""
-    chance = np.empty(N_CLASSES)
     class_probability(track.classes, chance)
     best = 0
     for k in range(N_CLASSES):
@@ -160,13 +165,16 @@ def _turned(
 def _lifted(east: float, north: float, height: float, plane: Record) -> Triple:
     """ECEF (m) of the point above (east, north) whose HAE is `height`, all m.
 
-    From the radii of curvature, then a Newton step: 1 mm of height within 200 km. What else is
-    said of the place is off by less than a tenth of that.
+    From the radii of curvature, then, where that is not near enough, a Newton step: 1 cm of height
+    within `FLAT_M` and 1 mm within 200 km. What else is said of the place is off by less than a
+    hundredth of that.
     """
     up = height - east * east / (2.0 * plane.vertical) - north * north / (2.0 * plane.meridian)
+    place = ecef_of_plane(east, north, up, plane.origin, plane.rotation)
+    if east * east + north * north < FLAT_M * FLAT_M:
+        return place
     tilt = (east / plane.vertical) ** 2 + (north / plane.meridian) ** 2
     slope = 1.0 / math.sqrt(1.0 - min(tilt, 0.5))
-    place = ecef_of_plane(east, north, up, plane.origin, plane.rotation)
     up += (height - height_of(place)) * slope
     return ecef_of_plane(east, north, up, plane.origin, plane.rotation)
 

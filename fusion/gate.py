@@ -63,7 +63,7 @@ def search(points: Floats, reach: Floats, targets: Floats) -> tuple[Array, Array
     T, n = len(points), len(targets)
     if T == 0 or n == 0:
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), 0
-    capacity = 4 * (T + n) + 64
+    capacity = T + n + 64
     i_out = np.empty(capacity, dtype=np.int64)
     j_out = np.empty(capacity, dtype=np.int64)
     count = 0

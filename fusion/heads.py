@@ -18,6 +18,7 @@ from fusion.silence import coasts_at
 from fusion.table import TrackTable
 from model.arrays import Array, Int64s
 from model.frames import Region
+from model.taxonomy import N_CLASSES
 from model.time import NS_PER_S
 from model.tracks import Status, TrackUpdates, UpdateReason
 
@@ -289,7 +290,7 @@ def _publish(
         return np.empty(0, SAID), found, 0
     out = np.empty(looked, SAID)
     to = np.empty(1, PREDICTED)[0]
-    basis = np.empty(6)
+    basis, chance = np.empty(6), np.empty(N_CLASSES)
     due = closed = 0
     for n in range(looked):
         row = chosen[n]
@@ -306,7 +307,7 @@ def _publish(
             continue
         update = out[due]
         due += 1
-        describe(track, valid, status, plane, sensors, s, to, update)
+        describe(track, valid, status, plane, sensors, s, to, update, chance)
         update.reason = _COASTED if why[row] == NOT_TOUCHED else why[row]
         update.known_offset, update.n, update.known = -1, 0, 0
         update.affiliation = last.affiliation
@@ -365,14 +366,14 @@ def picture(
 ) -> Array:
     """(k,) `SAID` of the tracks that are shown, predicted to a time (ns), in order of birth."""
     out = np.zeros(count, SAID)
-    to = np.empty(1, PREDICTED)[0]
+    to, chance = np.empty(1, PREDICTED)[0], np.empty(N_CLASSES)
     s = settings[0]
     shown = 0
     for row in range(count):
         track = rows[row]
         if track.status == _CONFIRMED and gone[row] >= time:
             status = _COASTING if time > coasts_at(track, sensors, s) else _CONFIRMED
-            describe(track, time, status, planes[0], sensors, s, to, out[shown])
+            describe(track, time, status, planes[0], sensors, s, to, out[shown], chance)
             out[shown].known_offset = -1
             shown += 1
     return out[:shown]

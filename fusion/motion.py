@@ -60,16 +60,17 @@ def mix_and_predict(
         for i in range(MODES):
             total += (leave * share[j] + (stay if i == j else 0.0)) * mu[i]
         mu_out[j] = total
+        part = 1.0 / total
         for a in range(4):
             x_out[j, a] = 0.0
         for c in range(PACKED):
             P_out[j, c] = 0.0
         for i in range(MODES):
-            w = (leave * share[j] + (stay if i == j else 0.0)) * mu[i] / total
+            w = (leave * share[j] + (stay if i == j else 0.0)) * mu[i] * part
             for a in range(4):
                 x_out[j, a] += w * x[i, a]
         for i in range(MODES):
-            w = (leave * share[j] + (stay if i == j else 0.0)) * mu[i] / total
+            w = (leave * share[j] + (stay if i == j else 0.0)) * mu[i] * part
             d0 = x[i, 0] - x_out[j, 0]
             d1 = x[i, 1] - x_out[j, 1]
             d2 = x[i, 2] - x_out[j, 2]

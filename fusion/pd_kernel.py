@@ -46,7 +46,7 @@ VIEW = 22
 _TURN = 13
 # A view: the case (`SILENT`, `PLAIN`, `OTHER`); slant ranges from, to, m; the middle of the sector
 # of azimuths as a direction, and the cosine of half its width (all round: -2); HAE m assumed of
-# tracks without height; the region's radii of curvature, m; what takes the region's east, north,
+# tracks without height; half the region's curvatures, 1/m; what takes the region's east, north,
 # up, m, to those of the sensor: a shift (3) and a rotation (3 x 3).
 
 _ALL_ROUND = -2.0
@@ -103,7 +103,7 @@ def views(
         view[m, _EAST], view[m, _NORTH] = math.sin(middle), math.cos(middle)
         view[m, _OPENING] = _ALL_ROUND if width == np.inf else math.cos(0.5 * width)
         view[m, _ASSUMED] = 0.0 if math.isnan(stand[s, ASSUMED]) else stand[s, ASSUMED]
-        view[m, _VERTICAL], view[m, _MERIDIAN] = prime_vertical, meridian
+        view[m, _VERTICAL], view[m, _MERIDIAN] = 0.5 / prime_vertical, 0.5 / meridian
         at = sines(latitude, longitude)
         sin_lat, cos_lat, sin_lon, cos_lon = at
         place = ecef_of(at, altitude)
@@ -142,7 +142,7 @@ def chance_at(
     if math.isnan(height):
         height = view[_ASSUMED]
     # As `Region.ecef_from_plane`: by the curvature at the region's origin.
-    up = height - east * east / (2.0 * view[_VERTICAL]) - north * north / (2.0 * view[_MERIDIAN])
+    up = height - east * east * view[_VERTICAL] - north * north * view[_MERIDIAN]
     x = view[_SHIFT] + view[_TURN] * east + view[_TURN + 1] * north + view[_TURN + 2] * up
     y = view[_SHIFT + 1] + view[_TURN + 3] * east + view[_TURN + 4] * north + view[_TURN + 5] * up
     w = view[_SHIFT + 2] + view[_TURN + 6] * east + view[_TURN + 7] * north + view[_TURN + 8] * up
@@ -150,7 +150,9 @@ def chance_at(
     if not (view[_LOW] <= distance <= view[_HIGH]):
         return 0.0
     # As far from the middle of the sector as its ends, or less: by cosines, for they are quick.
-    if not (x * view[_EAST] + y * view[_NORTH] >= view[_OPENING] * math.sqrt(x * x + y * y)):
+    if view[_OPENING] > _ALL_ROUND and not (
+        x * view[_EAST] + y * view[_NORTH] >= view[_OPENING] * math.sqrt(x * x + y * y)
+    ):
         return 0.0
     if distance <= ranges[0]:
         return float(chances[0])

@@ -18,8 +18,9 @@ from fusion.learn import memories
 from fusion.measure import Scan
 from fusion.near import names_said
 from fusion.pairs import window
-from fusion.reach import weigh_all
+from fusion.reach import shade, weigh_all
 from fusion.settings import Settings
+from fusion.staged import Lap, begin_staged, finish_staged
 from fusion.table import TrackTable
 from model.arrays import Array, Floats, Int64s
 from model.coverage import pd
@@ -32,7 +33,7 @@ __all__ = ["NOT_TOUCHED", "fuse"]
 
 def fuse(
     table: TrackTable, scan: Scan, sensors: Sensors, records: Array, region: Region,
-    settings: Settings,
+    settings: Settings, lap: Lap | None = None,
 ) -> tuple[Int64s, Array]:  # fmt: skip
     """Fuse one report into the table, in place.
 
@@ -46,6 +47,8 @@ def fuse(
         Those that the indices are about, and the same as `fusion.gathered.SENSOR`.
     region, settings
         The plane, and the constants.
+    lap
+        Called at the end of each step with its name; None: nobody asks.
 
     Returns
     -------
@@ -66,16 +69,26 @@ def fuse(
         int(table.looks[index]), memory, fresh, sector, table.habits,
     )  # fmt: skip
     ask = scan.view[0] == OTHER
-    why, predicted, i, items, count, touched, end, emptied = through(place, report, about, ask)
-    if ask or count > MAX_PAIRS:
+    if lap is None:
+        why, predicted, i, items, count, touched, end, emptied = through(place, report, about, ask)
+    else:
+        why, predicted, i, items, count = begin_staged(place, report, about, lap)
+    if lap is not None or ask or count > MAX_PAIRS:
         if ask and len(predicted):
-            predicted["pd"] = _pd_of(table, predicted, scan, sensors, region)
-            weigh_all(predicted, table.rows, records, records[index], scan.time, settings.record[0])
+            predicted["described"] = _pd_of(table, predicted, scan, sensors, region)
+            said = (
+                predicted, table.rows, memory, scan.origin, records, records[index], scan.time,
+                settings.record[0],
+            )  # fmt: skip
+            weigh_all(*said)
+            if sensors[index].extent_m > 0.0 and not math.isnan(scan.origin[0]):
+                shade(*said)
         if count > MAX_PAIRS:
             i, items = _crowd(table, predicted, scan, settings)
         else:
             i, items = i[:count], items[:count]
-        touched, end, emptied = finish(place, report, about, why, predicted, i, items)
+        rest = (place, report, about, why, predicted, i, items)
+        touched, end, emptied = finish(*rest) if lap is None else finish_staged(*rest, lap)
     table.count = end
     table.empty += emptied
     table.looks[index] += 1

@@ -157,7 +157,7 @@ class Settings:
     moved_sigmas: float = 3.5
     still_s: float = 20.0
     drop_llr: float = 0.0
-    tentative_drop_llr: float = -7.0
+    tentative_drop_llr: float = -6.5
     confirm_hits: int = 2
     identity_gate: float = 400.0
     coast_periods: float = 2.5

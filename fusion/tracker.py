@@ -18,6 +18,7 @@ from fusion.history import History, Item, reports_of
 from fusion.measure import Scan, scans_of
 from fusion.scan import NOT_TOUCHED, fuse
 from fusion.settings import Settings
+from fusion.staged import Lap
 from fusion.table import NOTHING, TrackTable, carry_over
 from model.arrays import Array, Floats, Int64s
 from model.detections import DetectionKind, Detections
@@ -69,6 +70,9 @@ class Tracker:
         How far behind the newest report a late one is still fused, besides the latency of sensors.
     settings
         Constants.
+    lap
+        Called at the end of each step with its name, so that somebody who has a clock can tell
+        where time goes; None: nobody asks.
     """
 
     def __init__(
@@ -78,8 +82,10 @@ class Tracker:
         *,
         late_window_s: float = 10.0,
         settings: Settings | None = None,
+        lap: Lap | None = None,
     ) -> None:
         self.settings = settings or Settings()
+        self._lap = lap
         self.sensors = sensors
         self.region = region
         self.counters = Counters()
@@ -112,7 +118,9 @@ class Tracker:
         begin = self._first_placed(detections)
         if self.region is None:
             return TrackUpdates.empty()
+        self._pass("decode and gate")
         scans = scans_of(detections, self.sensors, self.region)
+        self._pass("measure")
         offset, n = -1, 0
         for row in range(begin, len(scans)):
             scan = scans[row]
@@ -125,7 +133,13 @@ class Tracker:
                 parts.append(part)
         if not parts:
             return TrackUpdates.empty()
-        return updates_of(np.concatenate(parts) if len(parts) > 1 else parts[0])
+        updates = updates_of(np.concatenate(parts) if len(parts) > 1 else parts[0])
+        self._pass("publish")
+        return updates
+
+    def _pass(self, step: str) -> None:
+        if self._lap is not None:
+            self._lap(step)
 
     def tick(self, time_ns: int, offset: int) -> TrackUpdates:
         """Let time go by: tracks that nobody hears coast and are lost.
@@ -304,13 +318,15 @@ class Tracker:
             self._heads.find_all(self._table)
             self._absent = True
             why = np.full(self._table.count, int(UpdateReason.CORRECTED), dtype=np.uint8)
+        self._pass("history")
         said = self._say(why, history.newest_ns, now_ns=scan.reported)
         self._table.close_up()
+        self._pass("publish")
         return [said] if len(said) else []
 
     def _fuse(self, table: TrackTable, scan: Scan) -> tuple[Int64s, Array]:
         assert self.region is not None  # noqa: S101 - no report is fused before a region is known
-        return fuse(table, scan, self.sensors, self._records, self.region, self.settings)
+        return fuse(table, scan, self.sensors, self._records, self.region, self.settings, self._lap)
 
     def _say(self, why: Array, valid_ns: int, *, now_ns: int) -> Array:
         """Publish what differs from what was said last; then that is what is shown."""

@@ -42,7 +42,7 @@ def take_in(
     s
         Constants.
     """
-    room = np.empty((2, N_CLASSES))
+    room, wide = np.empty((2, N_CLASSES)), np.empty((5, PACKED))
     mean, spread = np.empty(4), np.empty(PACKED)
     for i in range(len(predicted)):
         to = predicted[i]
@@ -55,7 +55,7 @@ def take_in(
             claimed += pairs[p].share
             if pairs[p].share > MOSTLY and pairs[p].share > most:
                 own, most = pairs[p].item, pairs[p].share
-        absorb(to, pairs, scan, max(1.0 - claimed, 0.0))
+        absorb(to, pairs, scan, max(1.0 - claimed, 0.0), wide)
         track = rows[to.row]
         if own >= 0:
             take_velocity(to, scan[own])

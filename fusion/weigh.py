@@ -16,7 +16,7 @@ LEAST_WEIGHT = 1e-12
 
 
 @kernel
-def absorb(to: Record, pairs: Array, scan: Array, missed: float) -> None:
+def absorb(to: Record, pairs: Array, scan: Array, missed: float, room: Floats) -> None:
     """Update a prediction, in place, with detections that are its own with some probability.
 
     Each mode becomes the mixture of its updates, brought back to one Gaussian of the same mean and
@@ -32,10 +32,10 @@ def absorb(to: Record, pairs: Array, scan: Array, missed: float) -> None:
         (m,) `fusion.records.MEASURED`.
     missed
         Probability that none of the detections is its own; with the shares it adds up to 1.
+    room
+        (5, 10), to work in.
     """
-    x, P = np.empty(4), np.empty(PACKED)
-    x_sum, P_sum = np.empty(4), np.empty(PACKED)
-    old = np.empty(4)
+    x, P, x_sum, P_sum, old = room[0], room[1], room[2], room[3], room[4]
     whole = 0.0
     for k in range(MODES):
         total = missed

@@ -33,6 +33,8 @@ class Engine:
         Reads the payload of a CONFIG record.
     adapters
         Decoders by name.
+    lap
+        As in `fusion.Tracker`.
 
     Attributes
     ----------
@@ -42,10 +44,14 @@ class Engine:
     """
 
     def __init__(
-        self, configure: Callable[[bytes], EngineConfig], adapters: Mapping[str, Adapter]
+        self,
+        configure: Callable[[bytes], EngineConfig],
+        adapters: Mapping[str, Adapter],
+        lap: Callable[[str], None] | None = None,
     ) -> None:
         self._configure = configure
         self._adapters = adapters
+        self._lap = lap
         self._payload = b""
         self._config: EngineConfig | None = None
         self._ingest: Ingest | None = None
@@ -236,7 +242,9 @@ class Engine:
             self._parts()[0].reconfigure(sensors, limits)
             self._parts()[2].reconfigure(config.agreements)
         if self._tracker is None:
-            self._tracker = Tracker(sensors, config.region, late_window_s=config.late_window_s)
+            self._tracker = Tracker(
+                sensors, config.region, late_window_s=config.late_window_s, lap=self._lap
+            )
         else:
             self._tracker.reconfigure(sensors, config.region, late_window_s=config.late_window_s)
         self._payload, self._config = payload, replace(config, sensors=sensors)

@@ -29,7 +29,9 @@ def test_an_adopted_track_goes_on_to_the_bit():
     second = Tracker(sensors(), REGION)
     ids = first.snapshot()["table"]["track_id"].tolist()
     assert second.adopt(first.export(ids)) == ids
-    second._table.looks = first._table.looks.copy()  # how often a sensor looked is not a track's
+    # What was learned of sensors and movers is the tracker's, not a track's.
+    for name in ("looks", "learned", "habits"):
+        setattr(second._table, name, getattr(first._table, name).copy())
     rest = whole.take_reports(np.arange(cut, whole.n_reports))
     one, other = first.step(rest), second.step(rest)
     last = {int(t): row for row, t in enumerate(one.track_id)}

@@ -144,7 +144,7 @@ def test_a_certain_detection_is_the_textbook_update(seed, lag):
     pair["share"] = pair["both"] = 1.0
     pair["likelihood"] = 1.0
     got["count"] = 1
-    weigh.absorb(got[0], pair, measurements(z, R, lag), 0.0)
+    weigh.absorb(got[0], pair, measurements(z, R, lag), 0.0, np.empty((5, 10)))
     got_x, got_P = got["x"], got["P"]
     # A detection of another time is carried by the velocity, whose uncertainty counts as noise.
     noise = R[0] + lag * lag * P[0][2:, 2:]
@@ -169,7 +169,7 @@ def test_shares_give_the_moments_of_the_mixture(seed):
         assert pairs.weigh(got[0], made[j], 1e9, pair[j])
     likelihood = pair["likelihood"]
     got["count"] = 3
-    weigh.absorb(got[0], pair, made, share[0])
+    weigh.absorb(got[0], pair, made, share[0], np.empty((5, 10)))
     H = np.eye(2, 4)
     means, spreads, weights = [], [], []
     for k in range(2):

@@ -56,6 +56,16 @@ def test_a_snapshot_at_any_point_changes_no_bit(seed, cut):
 
 @SLOW
 @given(st.integers(0, 10_000))
+def test_step_by_step_the_bits_are_the_same(seed):
+    whole = reports(seed, late_s=1.0)
+    steps: list[str] = []
+    timed = Tracker(sensors(), REGION, lap=steps.append)
+    assert bits(timed.step(whole)) == bits(tracker().step(whole))
+    assert {"measure", "predict", "associate", "update", "learn", "publish"} <= set(steps)
+
+
+@SLOW
+@given(st.integers(0, 10_000))
 def test_late_reports_give_the_picture_that_sorted_ones_give(seed):
     late = reports(seed, late_s=2.0)
     order = np.argsort(late.time, kind="stable")

@@ -21,6 +21,7 @@ from model.records import Kind, Record
 from model.time import MAX_TIME_NS, ns_from_iso, ns_from_seconds
 from vedette.engine import Engine
 from vedette.lines import picture, update_lines
+from vedette.profile import Profile
 
 SHOWN_PROBLEMS = 20
 """Refused items printed one by one; the rest is only counted."""
@@ -42,6 +43,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--no-pictures", action="store_true", help="updates only; a good deal faster"
     )
+    parser.add_argument(
+        "--profile", action="store_true", help="say on stderr where time goes, step by step"
+    )
     parser.set_defaults(run=run)
 
 
@@ -50,7 +54,8 @@ def run(args: argparse.Namespace) -> int:
     if (args.reports is None) == (args.journal is None):
         sys.stderr.write("vedette track: give REPORTS.jsonl or --journal DIR, one of the two\n")
         return 2
-    engine = Engine(engine_config, load_all())
+    profile = Profile() if args.profile else None
+    engine = Engine(engine_config, load_all(), None if profile is None else profile.lap)
     if args.journal is not None:
         records, total, name = _journal_records(args.journal, engine)
     else:
@@ -68,8 +73,12 @@ def run(args: argparse.Namespace) -> int:
         writer = _Writer(engine, pictures, updates, name, journal=args.journal is not None)
         for batch in _batches(records, 1 if pictures is not None else 256):
             writer.take(batch)
+            if profile is not None:
+                profile.lap("pictures and updates")
             progress.advance(task, len(batch))
     writer.close()
+    if profile is not None:
+        profile.show(Console(stderr=True), engine.counters().get("fusion", {}).get("reports", 0))
     return 0
 
 
