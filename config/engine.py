@@ -164,6 +164,7 @@ def sensor_of(table: SensorTable) -> Sensor:
         heading_rad=math.radians(table.heading_deg),
         sensing=table.sensing,
         cooperative=table.cooperative,
+        tracks=table.tracks,
         detection_probability=DetectionProbability(value=(probability,))
         if isinstance(probability, float | int)
         else DetectionProbability(tuple(probability.range_m), tuple(probability.value)),

@@ -71,6 +71,7 @@ class SensorTable(Table):
     heading_deg: Degrees = 0.0
     sensing: Literal["scan", "event"] = "scan"
     cooperative: bool = False
+    tracks: bool = False
     detection_probability: Probability | DetectionProbabilityTable = 0.9
     clutter_per_scan: NotNegative | None = None
     clutter_density_m2: Positive | None = None

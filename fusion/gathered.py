@@ -37,6 +37,7 @@ SENSOR = np.dtype(
         ("visible", "u1", (N_CLASSES,)),
         ("selective", "u1"),  # whether it says what it sees
         ("cooperative", "u1"),
+        ("tracks", "u1"),  # whether its errors hang together from report to report
         ("scans", "u1"),  # whether it looks, and silence is a miss
     ],
     align=True,
@@ -57,6 +58,7 @@ def sensor_records(sensors: Sensors, region_radius_m: float) -> Array:
         record["reach"] = sensor.coverage.range_m[1]
         record["visible"] = _visible(sensor)
         record["cooperative"] = sensor.cooperative
+        record["tracks"] = sensor.tracks
         record["scans"] = sensor.sensing == "scan"
         if sensor.classes is not None:
             record["selective"] = True

@@ -9,7 +9,7 @@ from fusion.jit import kernel
 from fusion.motion import carry, combine
 from fusion.records import MODES, PACKED, WORDS, Record
 from fusion.settings import NANO
-from fusion.weigh import absorb, take_velocity
+from fusion.weigh import absorb, intersect, take_velocity
 from model.arrays import Array, Floats
 from model.taxonomy import N_CLASSES
 
@@ -55,7 +55,10 @@ def take_in(
             claimed += pairs[p].share
             if pairs[p].share > MOSTLY and pairs[p].share > most:
                 own, most = pairs[p].item, pairs[p].share
-        absorb(to, pairs, scan, max(1.0 - claimed, 0.0), wide)
+        noise = 1.0
+        if sensor.tracks and own >= 0:
+            noise = intersect(to, scan[own])
+        absorb(to, pairs, scan, max(1.0 - claimed, 0.0), noise, wide)
         track = rows[to.row]
         if own >= 0:
             take_velocity(to, scan[own])

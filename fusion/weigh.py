@@ -16,7 +16,9 @@ LEAST_WEIGHT = 1e-12
 
 
 @kernel
-def absorb(to: Record, pairs: Array, scan: Array, missed: float, room: Floats) -> None:
+def absorb(
+    to: Record, pairs: Array, scan: Array, missed: float, noise: float, room: Floats
+) -> None:
     """Update a prediction, in place, with detections that are its own with some probability.
 
     Each mode becomes the mixture of its updates, brought back to one Gaussian of the same mean and
@@ -32,6 +34,8 @@ def absorb(to: Record, pairs: Array, scan: Array, missed: float, room: Floats) -
         (m,) `fusion.records.MEASURED`.
     missed
         Probability that none of the detections is its own; with the shares it adds up to 1.
+    noise
+        Factor on the detections' covariances (`intersect`).
     room
         (5, 10), to work in.
     """
@@ -49,7 +53,7 @@ def absorb(to: Record, pairs: Array, scan: Array, missed: float, room: Floats) -
             if not w > 0.0:
                 continue
             total += w
-            _updated(to.x[k], to.P[k], scan[pairs[p].item], x, P)
+            _updated(to.x[k], to.P[k], scan[pairs[p].item], noise, x, P)
             c = 0
             for a in range(4):
                 x_sum[a] += w * x[a]
@@ -77,9 +81,36 @@ def absorb(to: Record, pairs: Array, scan: Array, missed: float, room: Floats) -
 
 
 @kernel
-def _updated(x: Floats, P: Floats, d: Record, step: Floats, out: Floats) -> None:
+def intersect(to: Record, d: Record) -> float:
+    """Prepare covariance intersection of a prediction with a track of another tracker.
+
+    What the two have in common is not known, so neither is believed whole: the prediction's
+    covariance is divided, in place, by a weight, and the other's is to be multiplied by what is
+    returned. With these an ordinary update gives a covariance that is honest whatever the two have
+    in common. The weights are those of the inverse traces of the positions' covariances.
+
+    References
+    ----------
+    S. Julier, J. Uhlmann, "A non-divergent estimation algorithm in the presence of unknown
+    correlations", Proc. American Control Conference 1997, doi:10.1109/ACC.1997.609105.
+    W. Niehsen, "Information fusion based on fast covariance intersection filtering", FUSION 2002,
+    doi:10.1109/ICIF.2002.1020907: the weights.
+    """
+    own = 0.0
+    for k in range(MODES):
+        own += to.mu[k] * (to.P[k, 0] + to.P[k, 4])
+    other = d.R[0, 0] + d.R[1, 1]
+    weight = other / (own + other)
+    for k in range(MODES):
+        for c in range(PACKED):
+            to.P[k, c] /= weight
+    return 1.0 / (1.0 - weight)
+
+
+@kernel
+def _updated(x: Floats, P: Floats, d: Record, noise: float, step: Floats, out: Floats) -> None:
     """Kalman update by a position: fills the change of state (4,) and the covariance (10,)."""
-    r0, r1, r2 = d.R[0, 0], d.R[0, 1], d.R[1, 1]
+    r0, r1, r2 = noise * d.R[0, 0], noise * d.R[0, 1], noise * d.R[1, 1]
     de, dn = d.z[0] - x[0], d.z[1] - x[1]
     lag = d.delta
     if lag != 0.0:

@@ -86,6 +86,9 @@ class Sensor:
         ``scan``: it looks, and silence is a miss; ``event``: silence says nothing.
     cooperative
         Movers report themselves: there is no clutter.
+    tracks
+        What it reports are tracks of a tracker of its own: their errors hang together from report
+        to report, and with those of what that tracker heard.
     detection_probability
         Inside its coverage.
     clutter_per_scan
@@ -120,6 +123,7 @@ class Sensor:
     heading_rad: float = 0.0
     sensing: str = "scan"
     cooperative: bool = False
+    tracks: bool = False
     detection_probability: DetectionProbability = field(default_factory=DetectionProbability)
     clutter_per_scan: float = 1.0
     clutter_density_m2: float | None = None

@@ -144,7 +144,7 @@ def test_a_certain_detection_is_the_textbook_update(seed, lag):
     pair["share"] = pair["both"] = 1.0
     pair["likelihood"] = 1.0
     got["count"] = 1
-    weigh.absorb(got[0], pair, measurements(z, R, lag), 0.0, np.empty((5, 10)))
+    weigh.absorb(got[0], pair, measurements(z, R, lag), 0.0, 1.0, np.empty((5, 10)))
     got_x, got_P = got["x"], got["P"]
     # A detection of another time is carried by the velocity, whose uncertainty counts as noise.
     noise = R[0] + lag * lag * P[0][2:, 2:]
@@ -169,7 +169,7 @@ def test_shares_give_the_moments_of_the_mixture(seed):
         assert pairs.weigh(got[0], made[j], 1e9, pair[j])
     likelihood = pair["likelihood"]
     got["count"] = 3
-    weigh.absorb(got[0], pair, made, share[0], np.empty((5, 10)))
+    weigh.absorb(got[0], pair, made, share[0], 1.0, np.empty((5, 10)))
     H = np.eye(2, 4)
     means, spreads, weights = [], [], []
     for k in range(2):
@@ -194,6 +194,26 @@ def test_shares_give_the_moments_of_the_mixture(seed):
     whole, matrix = moments_at(got, np.zeros(1), Settings().record)
     assert np.allclose(whole[0], mean)
     assert np.allclose(unpacked(matrix)[0], spread)
+
+
+@given(st.integers(0, 9999))
+def test_an_intersection_is_between_the_two_and_never_surer_than_the_surer(seed):
+    rng = np.random.default_rng(seed)
+    P, R = both(random_covariances(rng, 1, 4)), random_covariances(rng, 1, 2)
+    x, z = np.zeros((1, MODES, 4)), rng.normal(size=(1, 2))
+    got = predictions(x, P, [[0.4, 0.6]])
+    made, pair = measurements(z, R), np.zeros(1, PAIR)
+    pair["share"] = pair["both"] = pair["likelihood"] = got["count"] = 1
+    noise = weigh.intersect(got[0], made[0])
+    weigh.absorb(got[0], pair, made, 0.0, noise, np.empty((5, 10)))
+    # By the definition, in the plane: a convex combination of the inverses.
+    own, other = np.trace(P[0, 0, :2, :2]), np.trace(R[0])
+    weight = other / (own + other)
+    inverse = weight * np.linalg.inv(P[0, 0, :2, :2]) + (1 - weight) * np.linalg.inv(R[0])
+    whole = unpacked(got["P"][:, 1])[0][:2, :2]
+    assert np.allclose(whole, np.linalg.inv(inverse))
+    expected = np.linalg.inv(inverse) @ ((1 - weight) * np.linalg.inv(R[0]) @ z[0])
+    assert np.allclose(got["x"][0, 1, :2], expected)
 
 
 def test_height_starts_from_its_first_measurement():

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from fusion import Tracker
 from model.detections import DetectionKind, Detections, DetectionsBuilder, IdentityKind
+from model.sensors import Sensor, Sensors
 from model.taxonomy import HUMAN, one_hot
 from model.tracks import Status, TrackUpdates, UpdateReason
 from tests.fusion.world import NAN, REGION, SECOND, START_NS, at, reports, sensors
@@ -301,3 +302,14 @@ def test_two_reports_of_one_time_and_time_running_backwards(hours):
     subject.step(series(0, [13 - 3600 * hours], first_offset=5))
     shown = subject.picture(START_NS + 14 * SECOND)
     assert np.isfinite(shown.state[:, [0, 1, 3, 4]]).all()
+
+
+@pytest.mark.parametrize("tracks", [False, True])
+def test_tracks_of_another_tracker_do_not_make_ours_surer_than_theirs(tracks):
+    # The same wrong place again and again, 10 m off with 10 m of sigma: a tracker's error lasts.
+    sensor = Sensor("theirs", tracks=tracks, clutter_density_m2=1e-9, sensing="event")
+    subject = Tracker(Sensors([sensor]), REGION)
+    subject.step(series(0, [0.1 * step for step in range(100)]))
+    shown = subject.picture(START_NS + 10 * SECOND)
+    variance = shown.covariance[0, [0, 6]].max()
+    assert (variance > 50.0) == tracks
