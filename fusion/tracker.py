@@ -5,11 +5,11 @@ one, each with arrays over its own detections and the tracks that it can say som
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from fusion.counters import Counters
 from fusion.describe import updates_of
 from fusion.gathered import sensor_records
 from fusion.handover import pack, unpack
@@ -29,32 +29,6 @@ from model.tracks import TrackUpdates, UpdateReason
 
 ANYWHERE = Region(0.0, 0.0)
 """A plane for as long as nobody has said where the region is."""
-
-
-@dataclass(slots=True)
-class Counters:
-    """What fusion did with reports and detections since it began.
-
-    Parameters
-    ----------
-    reports, detections
-        Fused.
-    late
-        Reports older than one fused before.
-    stood
-        Those of them that were taken in where they stand; the others were inserted at their time.
-    too_late
-        Reports older than the history that is kept; stored, not fused.
-    refused
-        Detections that no region or no covariance could be found for, or outside the region.
-    """
-
-    reports: int = 0
-    detections: int = 0
-    late: int = 0
-    stood: int = 0
-    too_late: int = 0
-    refused: int = 0
 
 
 class Tracker:
