@@ -40,8 +40,8 @@ _CONFIRMED_NOW, _LOST = int(UpdateReason.CONFIRMED), int(UpdateReason.LOST)
 _MINE = 0.5
 """A track that claims less of all detections has missed."""
 
-Place = tuple[Array, Floats, Int64s, Int64s, int, int]
-"""Of the table: `rows`, `near`, `names`, `gone`, `count`, and how many tracks there are."""
+Place = tuple[Array, Floats, Int64s, Int64s, int, int, Array]
+"""Of the table: `rows`, `near`, `names`, `gone`, `count`, how many tracks there are, and `room`."""
 
 Report = tuple[Array, Floats, Floats, float, int, int, int, int]
 """Its detections, origin, view, greatest range searched, sensor, time, mode and offset."""
@@ -78,7 +78,7 @@ def begin(place: Place, report: Report, about: About) -> tuple[Array, Array, Int
 @kernel
 def choose_rows(place: Place, report: Report, about: About, said: Int64s) -> tuple[Array, Bools]:
     """Lose who is lost, and choose who may be spoken of: why rows changed, and which are chosen."""
-    rows, near, names, gone, count, tracks = place
+    rows, near, names, gone, count, tracks, _ = place
     scan, origin, _, high, index, now, _, _ = report
     sensors, settings, habits = about[0], about[3], about[8]
     s, sensor = settings[0], sensors[index]
@@ -97,7 +97,19 @@ def predict_rows(place: Place, report: Report, about: About, chosen: Bools) -> A
     sensors, ranges, chances, settings, _, memory, _, _, habits = about
     s, sensor = settings[0], sensors[index]
     predicted = predict(
-        rows, chosen, view, ranges, chances, memory, habits, origin, sensors, sensor, now, s
+        rows,
+        chosen,
+        place[6],
+        view,
+        ranges,
+        chances,
+        memory,
+        habits,
+        origin,
+        sensors,
+        sensor,
+        now,
+        s,
     )
     if view[0] == PLAIN and sensor.extent > 0.0 and len(predicted) > 1:
         shade(predicted, rows, memory, origin, sensors, sensor, now, s)
@@ -210,7 +222,7 @@ def close(
     place: Place, report: Report, about: About, predicted: Array, why: Array, end: int
 ) -> tuple[Int64s, int, int]:
     """Confirm, hide and drop; returns what `finish` does."""
-    rows, near, names, gone, _, _ = place
+    rows, near, names, gone, _, _, _ = place
     index, now = report[4], report[5]
     sensors, settings, habits = about[0], about[3], about[8]
     s, sensor = settings[0], sensors[index]
@@ -296,7 +308,7 @@ def begin_tracks(
     why: Array,
 ) -> int:  # fmt: skip
     """Start tracks from what is left; returns how many rows are in use then."""
-    rows, near, names, gone, count, _ = place
+    rows, near, names, gone, count, _, _ = place
     scan, _, _, _, index, now, mode, offset = report
     sensors, _, _, settings, _, _, _, _, habits = about
     s, sensor = settings[0], sensors[index]

@@ -19,7 +19,7 @@ from fusion.habits import none_yet
 from fusion.jit import kernel
 from fusion.motion import moments_at, packed, unpacked
 from fusion.near import refresh_all
-from fusion.records import MODES, PACKED, TRACK, WORDS
+from fusion.records import MODES, PACKED, PREDICTED, TRACK, WORDS
 from fusion.settings import Settings
 from model.arrays import Array, Floats, Int64s
 from model.detections import IDENTITY_BYTES
@@ -64,10 +64,13 @@ class TrackTable:
         replaced and never changed.
     habits
         (`fusion.habits.HABITS`,) how the movers behave.
+    room
+        (count or more,) `fusion.records.PREDICTED`, to work in: nothing lasts there.
     """
 
     __slots__ = (
-        "count", "empty", "gone", "habits", "learned", "looks", "names", "near", "rows", "say",
+        "count", "empty", "gone", "habits", "learned", "looks", "names", "near", "room", "rows",
+        "say",
     )  # fmt: skip
 
     rows: Array
@@ -78,6 +81,7 @@ class TrackTable:
     looks: Int64s
     learned: list[Floats]
     habits: Floats
+    room: Array
 
     def __init__(self, capacity: int = LEAST_ROWS) -> None:
         self.count = 0
@@ -90,6 +94,7 @@ class TrackTable:
         self.looks = np.zeros(0, dtype=np.int64)
         self.learned = []
         self.habits = none_yet()
+        self.room = np.empty(0, PREDICTED)
 
     def __len__(self) -> int:
         """How many tracks there are."""
@@ -103,9 +108,11 @@ class TrackTable:
             self.learned.extend(NOTHING for _ in more)
 
     def reserve(self, more: int) -> None:
-        """Make room for further rows."""
+        """Make room for further rows, and to predict those that there are."""
         if self.count + more > len(self.rows):
             self._resize(max(self.count + more, 2 * len(self.rows)))
+        if len(self.room) < self.count:
+            self.room = np.empty(len(self.rows), PREDICTED)
 
     def _resize(self, capacity: int) -> None:
         kept = min(self.count, capacity)
