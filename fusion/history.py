@@ -26,7 +26,6 @@ from fusion.settings import NANO, Settings
 from fusion.table import TrackTable
 from model.arrays import Array, Int64s
 from model.detections import Detections
-from model.time import NS_PER_S
 
 Key = tuple[int, int]
 """Time a report is about (ns), and its place in the order of arrival."""
@@ -227,13 +226,6 @@ class History:
         """A few of the checkpoints, the first among them: enough to go on from."""
         step = max(1, len(self.checkpoints) // SAVED_CHECKPOINTS)
         return self.checkpoints[::step]
-
-    @property
-    def span_s(self) -> float:
-        """Seconds of history kept."""
-        if not self.items:
-            return 0.0
-        return (self.newest_ns - self.items[0].key[0]) / NS_PER_S
 
 
 def reports_of(items: Sequence[Item]) -> Detections:
