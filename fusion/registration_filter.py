@@ -8,6 +8,10 @@ from fusion.registration_kernels import FIXED, Biases, Limits
 from fusion.settings import NANO
 from model.arrays import Floats, Int64s
 
+CHANCE = 2.0
+"""Standard deviations by which a gathering's squared residual may be greater than expected before it
+counts for less: by chance one in twenty is."""
+
 
 @kernel
 def update(
@@ -45,9 +49,10 @@ def update(
             if biases.streak[row] >= limits.tired:
                 doubt(biases, limits, row)
         return
-    if excess > 1.0:
+    usual = 1.0 + CHANCE * np.sqrt(2.0 / freedom)
+    if excess > usual:
         # Noisier than claimed: it counts for less. M x = r holds no longer, so solve anew.
-        _update_scaled(biases, local, J, g, 1.0 / excess)
+        _update_scaled(biases, local, J, g, usual / excess)
     else:
         _add(mean, P, local, right)
     biases.clock[1] += 1

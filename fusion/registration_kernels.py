@@ -15,7 +15,7 @@ from model.arrays import Array, Floats, Int64s
 RANGE, AZIMUTH, TIME, EAST, NORTH = range(5)
 """Parts of a sensor's bias: m, rad, s, m, m."""
 
-DETECTIONS = 16
+DETECTIONS = 32
 """Detections of one mover that are taken together."""
 
 FIXED = -1

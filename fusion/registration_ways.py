@@ -30,6 +30,10 @@ LOOSE_MPS, LOOSE_MPS2 = 1_000.0, 30.0
 """What is thought of velocity and acceleration before anything is seen: nothing, about (m/s, and
 m/s²; 3 g). Keeps the way of detections that lie too close together finite."""
 
+BEND = 4e-4
+"""Mean squared distance, in parts of density times cubed length, of a way of white acceleration from
+the best parabola along it (3,000 ways of 400 steps, least squares; at the ends four times that)."""
+
 ONE_SIDE, ONE_SIDE_M = 0.3, 20.0
 """Sensors look from one side that stand closer together than this part of the way to the mover, and
 so many metres: what moves brings its origin, and that is not taken at the same time."""
@@ -119,10 +123,11 @@ def _learn(
             bias[:] = biases.mean[at : at + PARTS]
         t[m] = (followed.time[slot, m] - start) * NANO - bias[TIME]
         unbiased(followed.z[slot, m], followed.stand[slot, m], bias, places[m], D[m])
+    long = t.max() - t.min()
     t -= 0.5 * (t.min() + t.max())
     rough = np.empty((n, 3))
     for m in range(n):
-        bend = limits.density * abs(t[m] * t[m] * t[m]) / 3.0
+        bend = BEND * limits.density * long * long * long
         noise[m] = followed.R[slot, m]
         noise[m, 0] += bend
         noise[m, 2] += bend

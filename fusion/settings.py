@@ -198,7 +198,7 @@ class Settings:
     max_history: int = 20_000
     bias_sigmas: tuple[float, ...] = (30.0, 0.01, 1.0, 3.0, 3.0)
     bias_drift: tuple[float, ...] = (0.05, 2e-5, 2e-4, 0.01, 0.01)
-    bias_span_s: float = 8.0
+    bias_span_s: float = 12.0
     bias_contradiction: float = 3.0
     bias_refusals: int = 8
     bias_apply: float = 40.0
