@@ -9,8 +9,8 @@ from fusion.settings import NANO
 from model.arrays import Floats, Int64s
 
 CHANCE = 2.0
-"""Standard deviations by which a gathering's squared residual may be greater than expected before it
-counts for less: by chance one in twenty is."""
+"""Standard deviations by which a gathering's squared residual may be greater than expected before
+it counts for less: by chance one in twenty is."""
 
 
 @kernel

@@ -55,7 +55,7 @@ def movers(
     """
     rows, near, count = place
     nowhere = np.full(2, np.nan)
-    chosen = rows_near(near, count, now * NANO, lag_s, box, nowhere, -1.0, s)
+    chosen = rows_near(near, count, now * NANO, lag_s, box, nowhere, -1.0, limits.density, s)
     slots_count = len(followed.track)
     found = np.empty(slots_count, np.int64)
     slots = np.empty(slots_count, np.int64)

@@ -31,8 +31,9 @@ LOOSE_MPS, LOOSE_MPS2 = 1_000.0, 30.0
 m/s²; 3 g). Keeps the way of detections that lie too close together finite."""
 
 BEND = 4e-4
-"""Mean squared distance, in parts of density times cubed length, of a way of white acceleration from
-the best parabola along it (3,000 ways of 400 steps, least squares; at the ends four times that)."""
+"""Mean squared distance, in parts of density times cubed length, of a way of white acceleration
+from the best parabola along it (3,000 ways of 400 steps, least squares; at the ends four times
+that)."""
 
 ONE_SIDE, ONE_SIDE_M = 0.3, 20.0
 """Sensors look from one side that stand closer together than this part of the way to the mover, and
