@@ -58,6 +58,7 @@ from fusion.registration_kernels import (
     take_off,
 )
 from fusion.registration_pairs import register
+from fusion.registration_ways import close_all
 from fusion.settings import MOST_REGISTERED, Settings
 from fusion.table import TrackTable
 from model.arrays import Array, Floats
@@ -238,8 +239,7 @@ class Registration:
         return bool(along > least or abs(bias[1]) > part * sigmas.azimuth_rad)
 
     def _known(self, row: int) -> tuple[Floats, Floats]:
-        span = slice(PARTS * row, PARTS * (row + 1))
-        return self._biases.mean[span], self._biases.covariance[span, span]
+        return _part_of(self._biases, row)
 
     def _correction(self, row: int) -> Correction:
         bias, P = self._known(row)
@@ -248,8 +248,10 @@ class Registration:
     def report(self) -> dict[str, dict[str, float]]:
         """What is known of each sensor; see `fusion.Tracker.registration`."""
         said = {}
+        biases = Biases(*(part.copy() for part in self._biases))
+        close_all(Followed(*(part.copy() for part in self._followed)), biases, self._limits)
         for index, row in self._rows.items():
-            bias, P = self._known(row)
+            bias, P = _part_of(biases, row)
             one: dict[str, float] = {}
             for part, name in enumerate(NAMES):
                 one[name] = float(bias[part])
@@ -307,6 +309,12 @@ class Registration:
         }
         self._followed = Followed(**{k: np.array(v) for k, v in state["followed"].items()})
         self._biases = Biases(**{k: np.array(v) for k, v in state["biases"].items()})
+
+
+def _part_of(biases: Biases, row: int) -> tuple[Floats, Floats]:
+    """Bias (5,) of a sensor, and its covariance (5, 5)."""
+    span = slice(PARTS * row, PARTS * (row + 1))
+    return biases.mean[span], biases.covariance[span, span]
 
 
 def _comparable(sensor: Sensor) -> bool:

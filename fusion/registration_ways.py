@@ -104,6 +104,14 @@ def close(followed: Followed, biases: Biases, limits: Limits, slot: int) -> None
 
 
 @kernel
+def close_all(followed: Followed, biases: Biases, limits: Limits) -> None:
+    """Learn from all that has been gathered."""
+    for slot in range(len(followed.track)):
+        if followed.number[slot] > 0:
+            close(followed, biases, limits, slot)
+
+
+@kernel
 def _learn(
     followed: Followed, biases: Biases, limits: Limits, slot: int, n: int, rows: Int64s,
     which: Int64s,
