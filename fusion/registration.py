@@ -57,7 +57,7 @@ from fusion.registration_kernels import (
     Limits,
     take_off,
 )
-from fusion.registration_pairs import register
+from fusion.registration_pairs import NOBODY, register
 from fusion.registration_ways import close_all
 from fusion.settings import MOST_REGISTERED, Settings
 from fusion.table import TrackTable
@@ -67,6 +67,10 @@ from model.time import NS_PER_S
 
 SLOTS = 64
 """Movers followed at a time: the work stays the same however many there are."""
+
+PATIENCE, SELDOM = 16, 8
+"""After so many reports of a sensor that nothing could be held against, one of so many is looked
+into, until there is something again."""
 
 NAMES = ("range_m", "azimuth_rad", "time_s", "east_m", "north_m")
 
@@ -160,6 +164,7 @@ class Registration:
         self._comparable = [_comparable(sensor) for sensor in sensors]
         self._rows: dict[int, int] = {}  # of sensors, in the order in which they were met
         self._heard: set[int] = set()  # sensors whose places may be held against others'
+        self._idle: dict[int, int] = {}  # reports of each since one could be held against others
         self._applied: dict[int, Correction] = {}
         self._followed = _nobody()
         self._biases = _nothing()
@@ -191,12 +196,17 @@ class Registration:
         row = self._row(scan.sensor)
         if row is None:
             return
+        idle = self._idle.get(scan.sensor, 0)
+        if idle > PATIENCE and idle % SELDOM:
+            self._idle[scan.sensor] = idle + 1
+            return
         before = int(self._biases.clock[1])
-        register(
+        found = register(
             (table.rows, table.near, table.count), scan.rows, scan.origin, scan.mode, scan.sensor,
             row, scan.time, records, self._settings.record, self._followed, self._biases,
             self._limits,
         )  # fmt: skip
+        self._idle[scan.sensor] = idle + 1 if found == NOBODY else 0
         if int(self._biases.clock[1]) != before:
             self._decide()
 
@@ -293,6 +303,7 @@ class Registration:
         return {
             "rows": list(self._rows),
             "heard": sorted(self._heard),
+            "idle": [[index, count] for index, count in self._idle.items()],
             "applied": list(self._applied),
             "corrections": np.array([one.packed() for one in self._applied.values()]),
             "followed": {k: v.copy() for k, v in self._followed._asdict().items()},
@@ -303,6 +314,7 @@ class Registration:
         """Take over what `snapshot` gave."""
         self._rows = {int(index): row for row, index in enumerate(state["rows"])}
         self._heard = {int(index) for index in state["heard"]}
+        self._idle = {int(index): int(count) for index, count in state["idle"]}
         found = [Correction.of(np.array(row)) for row in state["corrections"]]
         self._applied = {
             int(index): one for index, one in zip(state["applied"], found, strict=True) if one

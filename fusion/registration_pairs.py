@@ -32,6 +32,8 @@ from model.arrays import Array, Floats, Int64s
 CROWD = 8
 """Detections within a track's wide gate beyond which none is looked into."""
 
+NOBODY = -1
+
 Found = tuple[Int64s, Floats, Floats, Floats, Floats, Floats]
 """Detections of a report: which (n,), and of each place (n, 2) m, covariance (n, 2, 2) m², how it
 changes with the bias (n, 2, 5), lag s, and where the sensor stands (n, 3)."""
@@ -43,6 +45,8 @@ def register(
     sensors: Array, settings: Array, followed: Followed, biases: Biases, limits: Limits,
 ) -> int:  # fmt: skip
     """Gather what a report says of movers that others see too; returns of how many it does.
+
+    `NOBODY`: there is none that it could be held against.
 
     Parameters
     ----------
@@ -81,7 +85,7 @@ def register(
     lag += abs(bias[TIME]) + math.sqrt(gate * Q[TIME, TIME])
     chosen, rows, slots = movers(place, box, lag, sensor, mode, now, sensors, followed, limits, s)
     if not len(rows):
-        return 0
+        return NOBODY
     mean, spread = carried(place[0], rows, now, bias[TIME], limits)
     asked = np.zeros(n, np.bool_)
     for i in range(len(rows)):
