@@ -258,8 +258,8 @@ class Registration:
     def report(self) -> dict[str, dict[str, float]]:
         """What is known of each sensor; see `fusion.Tracker.registration`."""
         said = {}
-        biases = Biases(*(part.copy() for part in self._biases))
-        close_all(Followed(*(part.copy() for part in self._followed)), biases, self._limits)
+        biases = Biases(**_copies(self._biases))
+        close_all(Followed(**_copies(self._followed)), biases, self._limits)
         for index, row in self._rows.items():
             bias, P = _part_of(biases, row)
             one: dict[str, float] = {}
@@ -306,8 +306,8 @@ class Registration:
             "idle": [[index, count] for index, count in self._idle.items()],
             "applied": list(self._applied),
             "corrections": np.array([one.packed() for one in self._applied.values()]),
-            "followed": {k: v.copy() for k, v in self._followed._asdict().items()},
-            "biases": {k: v.copy() for k, v in self._biases._asdict().items()},
+            "followed": _copies(self._followed),
+            "biases": _copies(self._biases),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -321,6 +321,10 @@ class Registration:
         }
         self._followed = Followed(**{k: np.array(v) for k, v in state["followed"].items()})
         self._biases = Biases(**{k: np.array(v) for k, v in state["biases"].items()})
+
+
+def _copies(arrays: Followed | Biases) -> dict[str, Array]:
+    return {name: part.copy() for name, part in arrays._asdict().items()}
 
 
 def _part_of(biases: Biases, row: int) -> tuple[Floats, Floats]:
