@@ -3,6 +3,9 @@
 ======================  ==========================================================
 `fusion.tracker`        `Tracker`: step, tick, picture, snapshot, restore
 `fusion.history`        late reports: go back, insert, go forward again
+`fusion.registration`   how far each sensor is wrong (`fusion.registration_near`,
+                        `fusion.registration_pairs`, `fusion.registration_ways`,
+                        `fusion.registration_filter`)
 `fusion.measure`        detections of any kind -> measurements in the region's plane
                         (how: `fusion.measure_kernels`, `fusion.geodesy`)
 `fusion.gathered`       ... what does not change of sensors, in arrays
@@ -16,7 +19,7 @@
 `fusion.update`         ... tracks take in what belongs to them (`fusion.kalman`)
 `fusion.existence`      ... what hits and misses say about a track being real
 `fusion.initiate`       ... new tentative tracks from what is left
-`fusion.outcome`        ... what the report did
+`fusion.doubles`        ... two tracks that bear one identity
 `fusion.classes`        what kind of mover
 `fusion.silence`        when a track coasts, when it is lost
 `fusion.table`          the tracks, struct-of-arrays
