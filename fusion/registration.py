@@ -2,7 +2,7 @@
 
 What is learnt
 --------------
-Of a few movers the detections of all sensors are gathered as they were measured, up to sixteen
+Of a few movers the detections of all sensors are gathered as they were measured, up to 32
 within some seconds. They lie along a straight way. Wherever that way lies and however fast it is
 gone, what the detections of different sensors do not agree in is due to noise and to the sensors'
 biases: so the way is eliminated, and what is left is one measurement of the biases of those
