@@ -10,6 +10,7 @@ import numpy as np
 
 from fusion.associate import associate
 from fusion.bearings import update_by_bearing
+from fusion.doubles import CLOSE, doubles, unname
 from fusion.existence import log_odds, new_ratio
 from fusion.gate import MAX_PAIRS, search
 from fusion.gathered import PLAIN
@@ -241,6 +242,7 @@ def close(
             or rows[row].status != status
         ):  # who is missed is where he was
             _refresh(rows, near, names, gone, row, sensors, s)
+    _part_doubles(place, report, about, why, end)
     emptied = found = 0
     touched = np.empty(len(why), dtype=np.int64)
     for row in range(end):
@@ -250,6 +252,24 @@ def close(
             emptied += rows[row].status == _DELETED
     habits[SINCE] += found
     return touched[:found], end, emptied
+
+
+@kernel
+def _part_doubles(place: Place, report: Report, about: About, why: Array, end: int) -> None:
+    """See to it that no two tracks bear one identity (`fusion.doubles`)."""
+    rows, near, names, gone, _, _ = place
+    sensors, settings, habits = about[0], about[3], about[8]
+    s = settings[0]
+    found, fate = doubles(rows, names, gone, end, report[0], report[5], lively(habits, s).max(), s)
+    for n in range(len(found)):
+        row = found[n]
+        why[row] = _LOST
+        if fate[n] == CLOSE:
+            _empty(rows, near, names, gone, row)
+        else:
+            unname(rows[row])
+            why[row] = _DETECTED
+            _refresh(rows, near, names, gone, row, sensors, s)
 
 
 @kernel

@@ -21,6 +21,9 @@ Record = Any
 MODES = 2
 """Modes of motion of every track."""
 
+PARTS = 5
+"""Parts of a sensor's bias: range, azimuth, time, east, north."""
+
 PACKED = 10
 """Numbers of a packed covariance of four states: the upper triangle by rows."""
 
