@@ -257,7 +257,7 @@ def close(
 @kernel
 def _part_doubles(place: Place, report: Report, about: About, why: Array, end: int) -> None:
     """See to it that no two tracks bear one identity (`fusion.doubles`)."""
-    rows, near, names, gone, _, _ = place
+    rows, near, names, gone, _, _, _ = place
     sensors, settings, habits = about[0], about[3], about[8]
     s = settings[0]
     found, fate = doubles(rows, names, gone, end, report[0], report[5], lively(habits, s).max(), s)

@@ -260,7 +260,7 @@ class Tracker:
         table = self._table
         rows = table.alive()
         table.keep(rows[~np.isin(table.rows["track_id"][rows], records["track_id"])])
-        order = np.lexsort((records["track_id"], records["born"]))
+        order = np.argsort(records["born"], kind="stable")
         table.append(records[order], -(1 << 62), self._records, self.settings)
         self._heads.adopt(said[np.isin(said["track_id"], records["track_id"])])
         self._heads.find_all(table)
