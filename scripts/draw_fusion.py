@@ -281,8 +281,8 @@ def _shares(
     chosen = [n for n in range(len(predicted)) if int(predicted["row"][n]) in shade]
     centre = predicted["mean"][chosen, :2].mean(axis=0)
     near = Graph(
-        sheet, (24, top, 380, 172), (centre[0] - 48.0, centre[0] + 48.0),
-        (centre[1] - 21.7, centre[1] + 21.7),
+        sheet, (24, top, 380, 172), (centre[0] - 56.0, centre[0] + 56.0),
+        (centre[1] - 25.3, centre[1] + 25.3),
     )  # fmt: skip
     sheet.rect(24, top, 380, 172, "#f8fafb", PALE)
     for n in chosen:
