@@ -18,11 +18,11 @@ from benchmarks.crowd import Crowd, headed
 from benchmarks.reports import REGION, place, positions, report
 from fusion import Tracker, history
 from fusion.associate import associate
-from fusion.chain import begin
+from fusion.chain import begin, expect
 from fusion.clutter import densities
-from fusion.existence import new_ratio, probability
+from fusion.existence import probability
 from fusion.gathered import gathered, sensor_records
-from fusion.learn import clutter_of, memories
+from fusion.learn import memories
 from fusion.measure import Scan, scans_of
 from fusion.motion import combine
 from fusion.pairs import gated
@@ -95,17 +95,17 @@ class World:
         known, constants = gathered(self.sensors), self.settings.record
         memory, fresh_memory, sector = memories(table, scan, self.sensors[0], REGION)
         looks = int(table.looks[0])
-        where = (table.rows, table.near, table.names, table.gone, table.count, len(table))
+        where = (
+            table.rows, table.near, table.names, table.gone, table.count, len(table), table.room,
+        )  # fmt: skip
         said = (scan.rows, scan.origin, scan.view, math.nan, 0, scan.time, scan.mode, scan.offset)
         about = (
             self.records, known.ranges[0], known.chances[0], constants, looks, memory,
             fresh_memory, sector, table.habits,
         )  # fmt: skip
         _, predicted, i, items, count = begin(where, said, about)
-        density, free = np.empty(len(scan)), np.empty(len(scan))
-        s, sensor = constants[0], self.records[0]
-        clutter_of(memory, predicted, scan.rows, sensor, s, density)
-        fresh = np.array([new_ratio(sensor, one, looks, s) for one in density])
+        s, sensor, free = constants[0], self.records[0], np.empty(len(scan))
+        density, fresh = expect(memory, predicted, scan.rows, sensor, looks, s)
         pairs = gated(
             predicted, table.rows, scan.rows, i[:count], items[:count], sensor, density,
             scan.time, scan.mode, s,
