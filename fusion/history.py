@@ -10,7 +10,7 @@ That costs as much as was fused since. Where that is a lot, a late report is tak
 stands: each track that it is about is carried back to the report's time, updated, and carried
 forward again (`fusion.motion.carry`). Nobody is then asked again who belongs to whom. From then on
 the past is closed: history begins anew when as much has been fused as a copy of the table costs.
-docs/decisions/009 has the reasons and the figures.
+docs/decisions/011 has the reasons and the figures.
 
 A report older than the window is not fused at all; it is counted.
 """

@@ -3,7 +3,7 @@
 A table is an array of records. What a kernel does with one track then touches memory that lies
 together, and the shapes of a record's parts are known when it is compiled, so loops over modes and
 axes are unrolled: predicting a track takes half the time it takes over arrays of one column each
-(docs/decisions/008). What is searched through for all tracks at once stands in columns of its own
+(docs/decisions/010). What is searched through for all tracks at once stands in columns of its own
 (`fusion.table.TrackTable.near`).
 """
 
