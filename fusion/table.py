@@ -19,7 +19,7 @@ from fusion.habits import none_yet
 from fusion.jit import kernel
 from fusion.motion import moments_at, packed, unpacked
 from fusion.near import refresh_all
-from fusion.records import MODES, PACKED, TRACK, WORDS
+from fusion.records import LOOSE, MODES, PACKED, TRACK, WORDS
 from fusion.settings import Settings
 from model.arrays import Array, Floats, Int64s
 from model.detections import IDENTITY_BYTES
@@ -64,10 +64,13 @@ class TrackTable:
         replaced and never changed.
     habits
         (`fusion.habits.HABITS`,) how the movers behave.
+    loose
+        (n,) `fusion.records.LOOSE`, bearings that pointed at nobody; copies share it, as above.
     """
 
     __slots__ = (
-        "count", "empty", "gone", "habits", "learned", "looks", "names", "near", "rows", "say",
+        "count", "empty", "gone", "habits", "learned", "looks", "loose", "names", "near", "rows",
+        "say",
     )  # fmt: skip
 
     rows: Array
@@ -78,6 +81,7 @@ class TrackTable:
     looks: Int64s
     learned: list[Floats]
     habits: Floats
+    loose: Array
 
     def __init__(self, capacity: int = LEAST_ROWS) -> None:
         self.count = 0
@@ -90,6 +94,7 @@ class TrackTable:
         self.looks = np.zeros(0, dtype=np.int64)
         self.learned = []
         self.habits = none_yet()
+        self.loose = np.zeros(0, LOOSE)
 
     def __len__(self) -> int:
         """How many tracks there are."""
@@ -148,6 +153,7 @@ class TrackTable:
         other = type(self)(max(len(self), 1))
         other.count, other.looks = len(self), self.looks.copy()
         other.learned, other.habits = self.learned.copy(), self.habits.copy()
+        other.loose = self.loose
         _copy(
             (self.rows, self.near, self.names, self.gone, self.say), self.count,
             (other.rows, other.near, other.names, other.gone, other.say),
@@ -199,6 +205,7 @@ class TrackTable:
             "looks": self.looks.copy(),
             "habits": self.habits.copy(),
             "learned": np.concatenate([NOTHING, *self.learned]),
+            **{f"loose_{name}": self.loose[name].copy() for name in LOOSE.names or ()},
             "learned_rows": np.array([len(one) for one in self.learned], dtype=np.int64),
         }
 
@@ -211,6 +218,9 @@ class TrackTable:
         table.say[: len(records)] = columns["say"]
         table.count = len(records)
         table.looks, table.habits = np.array(columns["looks"]), np.array(columns["habits"])
+        table.loose = np.zeros(len(columns["loose_time"]), LOOSE)
+        for name in LOOSE.names or ():
+            table.loose[name] = columns[f"loose_{name}"]
         stops = np.cumsum(columns["learned_rows"])[:-1].astype(np.int64)
         table.learned = [part.copy() for part in np.split(columns["learned"], stops)]
         table.learned = table.learned[: len(table.looks)]
@@ -303,7 +313,9 @@ def carry_over(records: Array, old: Region, new: Region) -> Array:
     up = old.up_of_height(place[:, 0], place[:, 1], height)
     enu = new.enu_from_ecef(old.ecef_from_enu(np.column_stack([place, up])))
     records["x"][:, :, :2] = enu[:, :2].reshape(count, MODES, 2)
-    records["anchor"][:, :2] += records["x"][:, 0, :2] - place.reshape(count, MODES, 2)[:, 0]
+    shift = records["x"][:, 0, :2] - place.reshape(count, MODES, 2)[:, 0]
+    records["anchor"][:, :2] += shift
+    records["look"] += shift
     inside = (enu * enu).sum(axis=1) <= new.radius_m**2 + height**2
     turn = (new.rotation @ old.rotation.T)[:2, :2]
     turn = turn / np.sqrt(np.abs(np.linalg.det(turn)))

@@ -190,6 +190,7 @@ class Tracker:
             self.region = region
             self._heads.move(region)
             table.learned = [NOTHING for _ in table.learned]  # it lies in the old plane
+            table.loose = table.loose[:0]
         self.sensors = sensors
         self._records = self._records_of(sensors)
         table.refresh(self._records, self.settings)
