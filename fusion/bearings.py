@@ -125,11 +125,11 @@ def take_bearings(
                 share[p] /= max(there, 1e-300)
             # A track not confirmed yet is not bent to a line on which it may not be.
             if claims >= LEAST_CLAIM and (track.status != _TENTATIVE or track.crossed):
-                worth = 0.0 if track.crossed else worth
+                worth = 0.0 if track.crossed else s.bearing_worth
                 same = max(s.bearing_correlation_s / max(since, 1e-3), 1.0)
                 if turn(
                     to, item[begin:end], share[begin:end], likelihood[begin:end], scan, same,
-                    s.bearing_worth, origin,
+                    worth, origin,
                 ):  # fmt: skip
                     put_back(track, to, now)
                     note_motion(track, mean, spread, s)
