@@ -19,8 +19,7 @@ from fusion.crossings import from_elsewhere
 from fusion.existence import log_odds
 from fusion.jit import kernel
 from fusion.marginals import marginals
-from fusion.motion import PACKED
-from fusion.records import MODES, Record
+from fusion.records import MODES, PACKED, Record
 from fusion.silence import plain
 from fusion.update import LEAST_CLAIM, MOSTLY, hear, note_motion, put_back
 from model.arrays import Array, Bools, Floats
