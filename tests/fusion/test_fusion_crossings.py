@@ -29,7 +29,7 @@ def cameras(count=2) -> Sensors:
     )
 
 
-def looks(plan, targets=(TARGET,), seed=0) -> Detections:
+def looks(plan, targets=(TARGET,), seed=0, speed=0.0) -> Detections:
     """Reports of (camera, second) in order of arrival, each of all targets."""
     rng = np.random.default_rng(seed)
     builder = DetectionsBuilder()
@@ -37,7 +37,7 @@ def looks(plan, targets=(TARGET,), seed=0) -> Detections:
         time = START_NS + round(second * SECOND)
         builder.report(sensor=camera, time=time, received=time, offset=offset)
         for target in targets:
-            east, north = np.array(target) - PLACES[camera]
+            east, north = np.array(target) - PLACES[camera] + [speed * second, 0.0]
             builder.detection(
                 kind=DetectionKind.BEARING,
                 polar=(NAN, math.atan2(east, north) + rng.normal(0, SIGMA), NAN, NAN),
@@ -75,13 +75,22 @@ def test_two_looks_from_two_places_start_a_tentative_track_with_the_crossings_co
 
 def test_looks_from_changing_places_confirm_it_and_one_place_alone_never():
     subject, alone = tracker(), tracker()
-    subject.step(looks(BOTH))
+    subject.step(looks(BOTH[:2]))
+    assert subject.census()["confirmed"] == 0
+    subject.step(looks(BOTH[:24]).take_reports(np.arange(2, 24)))
     assert subject.census()["confirmed"] == 1
-    shown = subject.picture(START_NS + 30 * SECOND)
-    assert len(shown) == 1
     said = alone.step(looks(BOTH[:2] + [(1, 1.0 + 0.5 * k) for k in range(60)]))
     assert not len(said)
     assert alone.census()["confirmed"] == 0
+
+
+def test_it_follows_who_moves():
+    subject = tracker()
+    subject.step(looks(BOTH, speed=8.0))
+    (track,) = rows_of(subject)
+    assert track["status"] == Status.CONFIRMED
+    assert track["moved"]
+    assert np.hypot(*(track["x"][0, :2] - [TARGET[0] + 8.0 * 29.5, TARGET[1]])) < 50.0
 
 
 def test_two_cameras_and_two_movers_make_ghosts_and_start_none():
