@@ -30,8 +30,12 @@ def test_an_adopted_track_goes_on_to_the_bit():
     ids = first.snapshot()["table"]["track_id"].tolist()
     assert second.adopt(first.export(ids)) == ids
     # What was learned of sensors and movers is the tracker's, not a track's.
-    for name in ("looks", "learned", "habits"):
+    for name in ("looks", "learned", "habits", "loose"):
         setattr(second._table, name, getattr(first._table, name).copy())
+    # Sums over all tracks round by the order of rows: those born together go by their ids.
+    table = first._table
+    born = table.rows["born"][table.alive()]
+    table.keep(table.alive()[np.lexsort((ids, born))])
     rest = whole.take_reports(np.arange(cut, whole.n_reports))
     one, other = first.step(rest), second.step(rest)
     last = {int(t): row for row, t in enumerate(one.track_id)}
