@@ -107,6 +107,11 @@ class TrackTable:
             self.looks = np.concatenate([self.looks, more])
             self.learned.extend(NOTHING for _ in more)
 
+    def forget(self) -> None:
+        """Let go of what lies in a plane that is no longer the region's, tracks apart."""
+        self.learned = [NOTHING for _ in self.learned]
+        self.loose = self.loose[:0]
+
     def reserve(self, more: int) -> None:
         """Make room for further rows."""
         if self.count + more > len(self.rows):

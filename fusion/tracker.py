@@ -19,7 +19,7 @@ from fusion.measure import Scan, scans_of
 from fusion.scan import NOT_TOUCHED, fuse
 from fusion.settings import Settings
 from fusion.staged import Lap
-from fusion.table import NOTHING, TrackTable, carry_over
+from fusion.table import TrackTable, carry_over
 from model.arrays import Array, Floats, Int64s
 from model.detections import DetectionKind, Detections
 from model.frames import Region
@@ -189,8 +189,7 @@ class Tracker:
                 table.keep(np.flatnonzero(inside))
             self.region = region
             self._heads.move(region)
-            table.learned = [NOTHING for _ in table.learned]  # it lies in the old plane
-            table.loose = table.loose[:0]
+            table.forget()
         self.sensors = sensors
         self._records = self._records_of(sensors)
         table.refresh(self._records, self.settings)
