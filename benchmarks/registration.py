@@ -136,20 +136,20 @@ def _polar(sensor: int, points: Floats, rng: np.random.Generator) -> Floats:
     return np.column_stack([range_m, azimuth + SIGMA_AZIMUTH * noise[1]])
 
 
-def told(look: Look, *, wrong: bool) -> Detections:
-    """The report, with the errors of the wrong radar or without."""
+def told(look: Look, offset: int, *, wrong: bool) -> Detections:
+    """The report, with the errors of the wrong radar or without, at a place in the journal."""
     if look.sensor == NETWORK:
         columns = positions(look.measured, SIGMA_SELF_M)
         columns["identity_kind"] = np.full(1, IdentityKind.MMSI, dtype=np.uint8)
         columns["identity"] = np.array([f"2110000{look.chosen[0]:02d}".encode()])
-        return report(look.sensor, look.seconds, columns)
+        return report(look.sensor, look.seconds, columns, offset=offset)
     range_m, azimuth = look.measured.T
     seconds = look.seconds
     if wrong and look.sensor == WRONG:
         range_m, azimuth = range_m + BIAS["range_m"], azimuth + BIAS["azimuth_rad"]
         seconds += BIAS["time_s"]
     columns = polar(range_m, azimuth, SIGMA_RANGE_M, SIGMA_AZIMUTH)
-    return report(look.sensor, seconds, columns, received=look.seconds + 0.4)
+    return report(look.sensor, seconds, columns, received=look.seconds + 0.4, offset=offset)
 
 
 def run(seeds: int) -> dict[str, Any]:
@@ -201,8 +201,8 @@ def _one(seed: int) -> dict[str, Any]:
     for wrong in (False, True):
         tracker = Tracker(sensors(), REGION)
         squares, count, shows, pictures = 0.0, 0, 0, 0
-        for look in seen:
-            tracker.step(told(look, wrong=wrong))
+        for offset, look in enumerate(seen):
+            tracker.step(told(look, offset, wrong=wrong))
             if wrong and found is not None:
                 found = _noted(tracker, look.seconds, found)
             if look.seconds >= WANTED_S and look.sensor == 0:

@@ -41,7 +41,7 @@ def report(
     detections: dict[str, Array],
     *,
     received: float | None = None,
-    offset: int = 0,
+    offset: int | None = None,
     **values: Any,
 ) -> Detections:
     """One report.
@@ -57,7 +57,7 @@ def report(
     received
         When the report came in; None: at once.
     offset
-        Journal offset.
+        Journal offset; None: one of its own for each sensor and microsecond.
     values
         Columns along the reports: ``origin``, ``looked``.
     """
@@ -67,7 +67,8 @@ def report(
     columns["sensor"][:] = sensor
     columns["time"][:] = columns["detection_time"][:] = time_ns(seconds)
     columns["received"][:] = time_ns(seconds if received is None else received)
-    columns["offset"][:] = offset
+    own = 64 * round(1e6 * seconds) + sensor
+    columns["offset"][:] = own if offset is None else offset
     columns["item"][:] = np.arange(count)
     for name, value in (*detections.items(), *values.items()):
         columns[name][:] = value

@@ -28,6 +28,7 @@ key                                 meaning
 ``core.counters.ingest``            by sensor id: ``{"messages", "decoded", "reports",
                                     "detections", "refused": {reason: count}}`` since the journal
                                     began; the page makes rates of two such counts
+``core.counters.registration``      by sensor id, as in ``sensors`` below
 ``core.broker``                     ``{"name", "connected", "lacks": [text, ...]}``
 ``serve.database``                  ``{"name", "connected", "lacks": [text, ...]}``
 ``serve.database_lag_s``            age of the oldest output that is not stored yet
@@ -40,6 +41,9 @@ One of ``sensors``
 ``last_report_s``                   age of its newest report, s; None: none came yet
 ``period_s``                        time between two of its reports, s; with it the page flags a
                                     silent sensor: no report for three periods, and for 3 s
+``registration``                    what it is wrong by, as estimated: ``range_m, azimuth_rad,
+                                    time_s, east_m, north_m``, ``sigma_`` of each, ``detections``
+                                    that counted, and whether it is ``applied``; None: not known
 ``sensing``                         ``"scan"`` or ``"event"``; the silence of an event sensor (a
                                     trip wire) says nothing and is never flagged
 

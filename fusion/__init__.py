@@ -3,6 +3,9 @@
 ======================  ==========================================================
 `fusion.tracker`        `Tracker`: step, tick, picture, snapshot, export, adopt
 `fusion.history`        late reports: go back and forward again, or taken in where they stand
+`fusion.registration`   how far each sensor is wrong (`fusion.registration_near`,
+                        `fusion.registration_pairs`, `fusion.registration_ways`,
+                        `fusion.registration_filter`)
 `fusion.measure`        detections of any kind -> measurements in the region's plane
                         (how: `fusion.measure_kernels`, `fusion.geodesy`)
 `fusion.gathered`       ... what does not change of sensors, in arrays
@@ -18,6 +21,7 @@
 `fusion.update`         ... tracks take in what is theirs (`fusion.weigh`, `fusion.bearings`)
 `fusion.existence`      ... what hits and misses say (`fusion.rivals`: one mover, two tracks)
 `fusion.initiate`       ... new tentative tracks from what is left
+`fusion.doubles`        ... two tracks that bear one identity
 `fusion.learn`          what is learned of each sensor: `fusion.clutter`, `fusion.seeing` and
                         `fusion.shadow`, kept in `fusion.surroundings`
 `fusion.habits`         what is learned of the movers

@@ -11,6 +11,7 @@ import numpy as np
 from fusion.associate import associate
 from fusion.bearings import any_bearing, raise_by_bearings, take_bearings
 from fusion.crossings import cross
+from fusion.doubles import CLOSE, doubles, unname
 from fusion.existence import log_odds, new_ratio
 from fusion.gate import MAX_PAIRS, search
 from fusion.gathered import PLAIN
@@ -41,8 +42,8 @@ _CONFIRMED_NOW, _LOST = int(UpdateReason.CONFIRMED), int(UpdateReason.LOST)
 _MINE = 0.5
 """A track that claims less of all detections has missed."""
 
-Place = tuple[Array, Floats, Int64s, Int64s, int, int]
-"""Of the table: `rows`, `near`, `names`, `gone`, `count`, and how many tracks there are."""
+Place = tuple[Array, Floats, Int64s, Int64s, int, int, Array]
+"""Of the table: `rows`, `near`, `names`, `gone`, `count`, how many tracks there are, and `room`."""
 
 Report = tuple[Array, Floats, Floats, float, int, int, int, int]
 """Its detections, origin, view, greatest range searched, sensor, time, mode and offset."""
@@ -79,7 +80,7 @@ def begin(place: Place, report: Report, about: About) -> tuple[Array, Array, Int
 @kernel
 def choose_rows(place: Place, report: Report, about: About, said: Int64s) -> tuple[Array, Bools]:
     """Lose who is lost, and choose who may be spoken of: why rows changed, and which are chosen."""
-    rows, near, names, gone, count, tracks = place
+    rows, near, names, gone, count, tracks, _ = place
     scan, origin, _, high, index, now, _, _ = report
     sensors, settings, habits = about[0], about[3], about[8]
     s, sensor = settings[0], sensors[index]
@@ -98,7 +99,19 @@ def predict_rows(place: Place, report: Report, about: About, chosen: Bools) -> A
     sensors, ranges, chances, settings, _, memory, _, _, habits, _ = about
     s, sensor = settings[0], sensors[index]
     predicted = predict(
-        rows, chosen, view, ranges, chances, memory, habits, origin, sensors, sensor, now, s
+        rows,
+        chosen,
+        place[6],
+        view,
+        ranges,
+        chances,
+        memory,
+        habits,
+        origin,
+        sensors,
+        sensor,
+        now,
+        s,
     )
     if view[0] == PLAIN and sensor.extent > 0.0 and len(predicted) > 1:
         shade(predicted, rows, memory, origin, sensors, sensor, now, s)
@@ -219,7 +232,7 @@ def point_on(
     """
     if len(alone) == 0:
         return end, about[9]
-    rows, near, names, gone, _, _ = place
+    rows, near, names, gone, _, _, _ = place
     scan, origin, _, _, index, now, mode, offset = report
     sensors, settings, habits = about[0], about[3], about[8]
     s, first = settings[0], end
@@ -238,7 +251,7 @@ def close(
     place: Place, report: Report, about: About, predicted: Array, why: Array, end: int
 ) -> tuple[Int64s, int]:
     """Confirm, hide and drop; returns rows that changed, and how many have become empty."""
-    rows, near, names, gone, _, _ = place
+    rows, near, names, gone, _, _, _ = place
     index, now = report[4], report[5]
     sensors, settings, habits = about[0], about[3], about[8]
     s, sensor = settings[0], sensors[index]
@@ -258,6 +271,7 @@ def close(
             or rows[row].status != status
         ):  # who is missed is where he was
             _refresh(rows, near, names, gone, row, sensors, s)
+    _part_doubles(place, report, about, why, end)
     emptied = found = 0
     touched = np.empty(len(why), dtype=np.int64)
     for row in range(end):
@@ -267,6 +281,24 @@ def close(
             emptied += rows[row].status == _DELETED
     habits[SINCE] += found
     return touched[:found], emptied
+
+
+@kernel
+def _part_doubles(place: Place, report: Report, about: About, why: Array, end: int) -> None:
+    """See to it that no two tracks bear one identity (`fusion.doubles`)."""
+    rows, near, names, gone, _, _, _ = place
+    sensors, settings, habits = about[0], about[3], about[8]
+    s = settings[0]
+    found, fate = doubles(rows, names, gone, end, report[0], report[5], lively(habits, s).max(), s)
+    for n in range(len(found)):
+        row = found[n]
+        why[row] = _LOST
+        if fate[n] == CLOSE:
+            _empty(rows, near, names, gone, row)
+        else:
+            unname(rows[row])
+            why[row] = _DETECTED
+            _refresh(rows, near, names, gone, row, sensors, s)
 
 
 @kernel
@@ -323,7 +355,7 @@ def begin_tracks(
     why: Array,
 ) -> int:  # fmt: skip
     """Start tracks from what is left; returns how many rows are in use then."""
-    rows, near, names, gone, count, _ = place
+    rows, near, names, gone, count, _, _ = place
     scan, _, _, _, index, now, mode, offset = report
     sensors, _, _, settings, _, _, _, _, habits, _ = about
     s, sensor = settings[0], sensors[index]

@@ -22,11 +22,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from fusion.measure import Scan
+from fusion.registration import Correction
 from fusion.settings import NANO, Settings
 from fusion.table import TrackTable
 from model.arrays import Array, Int64s
 from model.detections import Detections
-from model.time import NS_PER_S
 
 Key = tuple[int, int]
 """Time a report is about (ns), and its place in the order of arrival."""
@@ -44,13 +44,14 @@ hundredths of what it takes to fuse as many rows."""
 
 @dataclass(slots=True)
 class Item:
-    """One report that may have to be fused again, and how many rows it touched."""
+    """One report that may have to be fused again, rows it touched, and what was taken off it."""
 
     key: Key
     scan: Scan
     batch: Detections
     row: int
     touched: int = 0
+    correction: Correction | None = None
 
 
 @dataclass(slots=True)
@@ -97,8 +98,9 @@ class History:
         self.since = 0
 
     def insert(
-        self, table: TrackTable, scan: Scan, batch: Detections, row: int, fuse: Fuse
-    ) -> tuple[TrackTable, Array | None, bool]:
+        self, table: TrackTable, scan: Scan, batch: Detections, row: int, fuse: Fuse,
+        correction: Correction | None = None,
+    ) -> tuple[TrackTable, Array | None, bool]:  # fmt: skip
         """Fuse a report at its time.
 
         Parameters
@@ -109,6 +111,8 @@ class History:
             The report, and where it stands in its batch.
         fuse
             Fuses one report into a table in place.
+        correction
+            What was taken off the report when it arrived.
 
         Returns
         -------
@@ -120,7 +124,7 @@ class History:
         self.arrivals += 1
         if key < self.floor:
             return table, None, False
-        item = Item(key, scan, batch, row)
+        item = Item(key, scan, batch, row, correction=correction)
         if scan.time >= self.newest_ns:
             touched, why = fuse(table, scan)
             self.newest_ns = scan.time
@@ -227,13 +231,6 @@ class History:
         """A few of the checkpoints, the first among them: enough to go on from."""
         step = max(1, len(self.checkpoints) // SAVED_CHECKPOINTS)
         return self.checkpoints[::step]
-
-    @property
-    def span_s(self) -> float:
-        """Seconds of history kept."""
-        if not self.items:
-            return 0.0
-        return (self.newest_ns - self.items[0].key[0]) / NS_PER_S
 
 
 def reports_of(items: Sequence[Item]) -> Detections:

@@ -12,7 +12,7 @@ from fusion.jit import kernel
 from fusion.motion import carry, combine, leave_of, mix_and_predict
 from fusion.near import rows_named, rows_near
 from fusion.pd_kernel import chance_at
-from fusion.records import MODES, PACKED, PREDICTED, Record
+from fusion.records import MODES, PACKED, Record
 from fusion.seeing import tempered
 from fusion.settings import NANO
 from fusion.shadow import hidden
@@ -72,15 +72,16 @@ def choose(
 
 @kernel
 def predict(
-    rows: Array, chosen: Bools, view: Floats, ranges: Floats, chances: Floats, memory: Floats,
+    rows: Array, chosen: Bools, room: Array, view: Floats, ranges: Floats, chances: Floats,
+    memory: Floats,
     habits: Floats, origin: Floats, sensors: Array, sensor: Record, now: int, s: Record,
 ) -> Array:  # fmt: skip
     """Chosen tracks as the sensor should have seen them.
 
     Parameters
     ----------
-    rows, chosen
-        The table's records, and which of them.
+    rows, chosen, room
+        The table's records, which of them, and room for so many predictions.
     view, ranges, chances
         Where the sensor looked, and its row of `fusion.gathered.Gathered.ranges` and `chances`.
     memory, habits, origin
@@ -100,7 +101,7 @@ def predict(
     count = 0
     for row in range(len(chosen)):
         count += chosen[row] and rows[row].status != _DELETED
-    predicted = np.empty(count, PREDICTED)
+    predicted = room[:count]
     classes = np.empty(N_CLASSES)
     gone = 1.0 - math.exp(-sensor.period / s.lifetime_s)
     looked = view[0] == PLAIN

@@ -21,6 +21,9 @@ Record = Any
 MODES = 2
 """Modes of motion of every track."""
 
+PARTS = 5
+"""Parts of a sensor's bias: range, azimuth, time, east, north."""
+
 PACKED = 10
 """Numbers of a packed covariance of four states: the upper triangle by rows."""
 
@@ -64,23 +67,24 @@ TRACK = np.dtype(
 
 MEASURED = np.dtype(
     [
+        # What is asked of every detection that a track could have lies at the beginning.
         ("z", "f8", (2,)),
         ("R", "f8", (2, 2)),
         ("delta", "f8"),
         ("height", "f8"),
-        ("height_variance", "f8"),
-        ("velocity", "f8", (3,)),
-        ("velocity_variance", "f8"),
         ("range_rate", "f8"),
+        ("name", "i8"),
+        ("azimuth", "f8"),
+        ("velocity", "f8", (3,)),
+        ("identity_kind", "u1"),
+        ("classes", "f4", (N_CLASSES,)),
+        ("height_variance", "f8"),
+        ("velocity_variance", "f8"),
         ("range_rate_variance", "f8"),
         ("sight", "f8", (2,)),
-        ("azimuth", "f8"),
         ("azimuth_variance", "f8"),
         ("item", "i8"),
-        ("name", "i8"),
         ("words", "u8", (WORDS,)),
-        ("classes", "f4", (N_CLASSES,)),
-        ("identity_kind", "u1"),
     ],
     align=True,
 )

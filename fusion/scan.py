@@ -61,7 +61,9 @@ def fuse(
     known = gathered(sensors)
     index = scan.sensor
     high = math.nan if scan.look.sector is None else float(scan.look.sector[1])
-    place = (table.rows, table.near, table.names, table.gone, table.count, len(table))
+    place = (
+        table.rows, table.near, table.names, table.gone, table.count, len(table), table.room,
+    )  # fmt: skip
     report = (scan.rows, scan.origin, scan.view, high, index, scan.time, scan.mode, scan.offset)
     memory, fresh, sector = memories(table, scan, sensors[index], region)
     about = (

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fusion.records import MODES
+from fusion.records import MODES, PARTS
 from model.arrays import Array
 from model.time import NS_PER_S
 
@@ -146,6 +146,28 @@ class Settings:
         table has were touched between them.
     max_checkpoints, max_checkpoint_rows, max_history
         Bounds of what is kept for late reports: checkpoints, rows of tracks in them, and reports.
+    bias_sigmas
+        What is thought of the biases of a sensor that nothing is known of: standard deviations in
+        range m, azimuth rad, time s, and place m per axis. Alignment by compass is right to about
+        half a degree, delays in processing reach seconds, a place is from satellites (GPS Standard
+        Positioning Service Performance Standard 2020: 8 m at 95 %, so 3 m per axis).
+    bias_drift
+        How far each wanders, the same after one second, growing with the root of time: 3 m, 0.07
+        degrees, 12 ms and 0.6 m in an hour.
+    bias_span_s
+        Detections of one mover within so long are held against each other, s.
+    bias_contradiction
+        Squared residual per degree of freedom beyond which they are not of one mover that goes
+        straight.
+    bias_refusals
+        After so many contradictions in a row, or reports of which nothing fits any more, a
+        sensor's bias is taken to have changed.
+    bias_apply, bias_release
+        Squared bias in units of its covariance (chi-square, 5 degrees of freedom) from which it is
+        taken off the sensor's detections, and below which that ends: 40 is chance once in 7
+        million.
+    bias_least
+        Part of the sensor's own noise below which a bias is let be.
     publish_existence
         Smallest change of existence that is worth an update by itself.
     """
@@ -207,12 +229,24 @@ class Settings:
     max_checkpoints: int = 256
     max_checkpoint_rows: int = 200_000
     max_history: int = 20_000
+    bias_sigmas: tuple[float, ...] = (30.0, 0.01, 1.0, 3.0, 3.0)
+    bias_drift: tuple[float, ...] = (0.05, 2e-5, 2e-4, 0.01, 0.01)
+    bias_span_s: float = 12.0
+    bias_contradiction: float = 3.0
+    bias_refusals: int = 8
+    bias_apply: float = 40.0
+    bias_release: float = 12.0
+    bias_least: float = 0.2
     publish_existence: float = 0.02
 
     @property
     def record(self) -> Array:
         """(1,) all of them as a record, for kernels."""
         return _record(self)
+
+
+_BY_PART = ("bias_sigmas", "bias_drift")
+"""Settings that have one value for each part of a bias; all other tuples have one by mode."""
 
 
 @lru_cache(maxsize=16)
@@ -222,15 +256,19 @@ def _record(settings: Settings) -> Array:
         value = getattr(settings, field.name)
         if not isinstance(value, tuple):
             kinds.append((field.name, "i8" if field.type is int else "f8"))
-        elif len(value) == MODES:
-            kinds.append((field.name, "f8", (MODES,)))
-        else:
-            raise ValueError(f"Settings.{field.name}: {len(value)} values for {MODES} modes")
+            continue
+        length = PARTS if field.name in _BY_PART else MODES
+        if len(value) != length:
+            raise ValueError(f"Settings.{field.name}: {len(value)} values, not {length}")
+        kinds.append((field.name, "f8", (length,)))
     record = np.zeros(1, np.dtype(kinds, align=True))
     for field in fields(settings):
         record[field.name][0] = getattr(settings, field.name)
     return record
 
+
+MOST_REGISTERED = 48
+"""Sensors whose biases are estimated together: the work grows with the square of their number."""
 
 LEAST_CLUTTER_DENSITY_M2 = 1e-9
 """Clutter density of a sensor that has none: one per 1,000 km²; keeps likelihood ratios finite."""

@@ -19,7 +19,7 @@ from fusion.habits import none_yet
 from fusion.jit import kernel
 from fusion.motion import moments_at, packed, unpacked
 from fusion.near import refresh_all
-from fusion.records import LOOSE, MODES, PACKED, TRACK, WORDS
+from fusion.records import LOOSE, MODES, PACKED, PREDICTED, TRACK, WORDS
 from fusion.settings import Settings
 from model.arrays import Array, Floats, Int64s
 from model.detections import IDENTITY_BYTES
@@ -66,10 +66,13 @@ class TrackTable:
         (`fusion.habits.HABITS`,) how the movers behave.
     loose
         (n,) `fusion.records.LOOSE`, bearings that pointed at nobody; copies share it, as above.
+    room
+        (count or more,) `fusion.records.PREDICTED`, to work in: nothing lasts there.
     """
 
     __slots__ = (
-        "count", "empty", "gone", "habits", "learned", "looks", "loose", "names", "near", "rows",
+        "count", "empty", "gone", "habits", "learned", "looks", "loose", "names", "near", "room",
+        "rows",
         "say",
     )  # fmt: skip
 
@@ -82,6 +85,7 @@ class TrackTable:
     learned: list[Floats]
     habits: Floats
     loose: Array
+    room: Array
 
     def __init__(self, capacity: int = LEAST_ROWS) -> None:
         self.count = 0
@@ -95,6 +99,7 @@ class TrackTable:
         self.learned = []
         self.habits = none_yet()
         self.loose = np.zeros(0, LOOSE)
+        self.room = np.empty(0, PREDICTED)
 
     def __len__(self) -> int:
         """How many tracks there are."""
@@ -113,9 +118,11 @@ class TrackTable:
         self.loose = self.loose[:0]
 
     def reserve(self, more: int) -> None:
-        """Make room for further rows."""
+        """Make room for further rows, and to predict those that there are."""
         if self.count + more > len(self.rows):
             self._resize(max(self.count + more, 2 * len(self.rows)))
+        if len(self.room) < self.count:
+            self.room = np.empty(len(self.rows), PREDICTED)
 
     def _resize(self, capacity: int) -> None:
         kept = min(self.count, capacity)

@@ -16,6 +16,7 @@ from fusion.handover import pack, unpack
 from fusion.heads import Heads, census, picture, plane_record
 from fusion.history import History, Item, reports_of
 from fusion.measure import Scan, scans_of
+from fusion.registration import Registration, packed_corrections, taken_off
 from fusion.scan import NOT_TOUCHED, fuse
 from fusion.settings import Settings
 from fusion.staged import Lap
@@ -71,6 +72,7 @@ class Tracker:
         self._history = History(_window_ns(late_window_s, sensors), self.settings)
         self._history.start(self._table)
         self._heads = Heads(region or ANYWHERE, self.settings)
+        self._registration = Registration(sensors, self.settings)
 
     def _records_of(self, sensors: Sensors) -> Array:
         return sensor_records(sensors, (self.region or ANYWHERE).radius_m)
@@ -159,6 +161,20 @@ class Tracker:
         )
         return dict(zip(("tentative", "confirmed", "coasting"), counts, strict=True))
 
+    def registration(self) -> dict[str, dict[str, float]]:
+        """What is known of each sensor's bias, by sensor id.
+
+        Returns
+        -------
+        dict
+            ``range_m, azimuth_rad, time_s, east_m, north_m``: what it measures less what is (a time
+            stamp of 0.3 s past noon of a look at noon: 0.3), and each with ``sigma_`` before it the
+            standard deviation; ``detections`` that counted; ``refused``, gatherings that
+            contradicted; ``applied``, whether it is taken off. Of a sensor that never was held
+            against others nothing is said; cooperative ones are right by definition.
+        """
+        return self._registration.report()
+
     def reconfigure(
         self,
         sensors: Sensors,
@@ -183,6 +199,7 @@ class Tracker:
         table = self._table
         # What silence has closed stays closed, whatever periods the sensors have now.
         table.keep(table.alive()[table.gone[table.alive()] >= self.now_ns])
+        moved = region is not None and region != self.region
         if region is not None and region != self.region:
             if self.region is not None and table.count:
                 inside = carry_over(table.rows[: table.count], self.region, region)
@@ -190,6 +207,7 @@ class Tracker:
             self.region = region
             self._heads.move(region)
             table.forget()
+        self._registration.reconfigure(sensors, moved=moved)
         self.sensors = sensors
         self._records = self._records_of(sensors)
         table.refresh(self._records, self.settings)
@@ -275,10 +293,13 @@ class Tracker:
 
     def _report(self, scan: Scan, detections: Detections, row: int) -> list[Array]:
         self.counters.refused += scan.refused
+        correction = self._registration.take(self._table, scan, self._records)
+        if correction is not None:
+            scan = correction.take_off(scan)
         history = self._history
         late, stood = history.late, history.stood
         self._table, why, rolled_back = history.insert(
-            self._table, scan, detections, row, self._fuse
+            self._table, scan, detections, row, self._fuse, correction
         )
         self.counters.late += history.late - late
         self.counters.stood += history.stood - stood
@@ -326,6 +347,7 @@ class Tracker:
             "absent": self._absent,
             "table": self._table.export(),
             "heads": self._heads.snapshot(),
+            "registration": self._registration.snapshot(),
             "counters": {
                 name: getattr(self.counters, name) for name in Counters.__dataclass_fields__
             },
@@ -339,6 +361,7 @@ class Tracker:
                 "touched": np.array([item.touched for item in items], dtype=np.int64),
                 "keys": np.array([item.key for item in items], dtype=np.int64).reshape(-1, 2),
                 "firsts": np.array([item.scan.first for item in items], dtype=np.int64),
+                **packed_corrections([item.correction for item in items]),
                 "reports": reports_of(items).columns(),
                 "checkpoints": [[list(key), table.export()] for key, table in history.few()],
             },
@@ -354,6 +377,8 @@ class Tracker:
         self._table = self._table_of(state["table"])
         self._heads = Heads(self.region or ANYWHERE, self.settings)
         self._heads.restore(state["heads"])
+        self._registration = Registration(self.sensors, self.settings)
+        self._registration.restore(state["registration"])
         self.counters = Counters(**state["counters"])
         saved = state["history"]
         history = History(_window_ns(self._late_window_s, self.sensors), self.settings)
@@ -371,8 +396,10 @@ class Tracker:
             scans = scans_of(reports, self.sensors, self.region, saved["firsts"])
             keys, touched = saved["keys"].tolist(), saved["touched"].tolist()
             history.items = [
-                Item((key[0], key[1]), scan, reports, row, count)
-                for row, (key, scan, count) in enumerate(zip(keys, scans, touched, strict=True))
+                Item((key[0], key[1]), taken, reports, row, count, correction)
+                for row, (key, (taken, correction), count) in enumerate(
+                    zip(keys, taken_off(scans, saved), touched, strict=True)
+                )
             ]
         self._history = history
 

@@ -7,6 +7,9 @@ import math
 
 import numpy as np
 
+from fusion.measure import scans_of
+from fusion.records import PARTS
+from fusion.registration import Correction
 from fusion.tracker import Tracker
 from model.detections import DetectionKind, Detections, DetectionsBuilder
 from model.frames import Region
@@ -38,6 +41,9 @@ def warm_up() -> int:
         tracker.step(_reports(second))
         tracker.tick((second + 1) * NS_PER_S, second)
         shown = len(tracker.picture((second + 1) * NS_PER_S))
+    tracker.registration()
+    certain = Correction(np.zeros(PARTS), np.eye(PARTS), 1.0)
+    certain.take_off(scans_of(_reports(0), sensors, Region(place[0], place[1]))[0])
     return shown
 
 

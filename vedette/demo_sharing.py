@@ -20,7 +20,7 @@ HALF_WIDTH_M = 6_000.0
 CLASSES = ("sea_vessel", "land_vehicle", "uav", "air_vehicle")
 """Craft are shared; people and animals are not, nor what may be one."""
 
-MIN_EXISTENCE = 0.4
+MIN_EXISTENCE = 0.5
 
 DAY_NS = 86_400 * NS_PER_S
 

@@ -20,7 +20,7 @@ from model.sensors import Sensor, Sensors
 from model.tracks import TrackUpdates
 from sharing.receive import Receiver
 
-SNAPSHOT_VERSION = 4
+SNAPSHOT_VERSION = 5
 """Layout of what `Engine.snapshot` gives; changed with every change of what is in it."""
 
 
@@ -167,13 +167,17 @@ class Engine:
         return found.rows, found.refused
 
     def counters(self) -> dict[str, Any]:
-        """Counts since the journal began: of ingest per sensor, of fusion, tracks by status."""
+        """Counts since the journal began: of ingest per sensor, of fusion, tracks by status.
+
+        Beside them what each sensor is wrong by (`fusion.Tracker.registration`).
+        """
         if self._ingest is None or self._tracker is None:
             return {}
         return {
             "ingest": self._ingest.counters(),
             "fusion": asdict(self._tracker.counters),
             "tracks": self._tracker.census(),
+            "registration": self._tracker.registration(),
             "partners": {} if self._receiver is None else self._receiver.counters(),
         }
 

@@ -109,9 +109,11 @@ class NodeSource:
         received = tail.received
         told = tail.status
         core = {name: told[name] for name in told if name not in ("metrics", "partners")}
+        registration = (core.get("counters") or {}).get("registration") or {}
         sensors = [
             {
                 **sensor,
+                "registration": registration.get(sensor["id"]),
                 "last_report_s": round(max(0, now_ns - received[sensor["id"]]) / 1e9, 1)
                 if sensor["id"] in received
                 else None,

@@ -185,9 +185,9 @@ def test_late_reports_are_late_and_otherwise_the_same():
 
 def test_the_wrong_radar_is_wrong_by_what_is_said():
     looks = registration.looks(seed=2)
-    for look in looks[:40]:
-        right = registration.told(look, wrong=False)
-        wrong = registration.told(look, wrong=True)
+    for offset, look in enumerate(looks[:40]):
+        right = registration.told(look, offset, wrong=False)
+        wrong = registration.told(look, offset, wrong=True)
         bias = (
             registration.BIAS
             if look.sensor == registration.WRONG
