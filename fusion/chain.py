@@ -9,7 +9,8 @@ import math
 import numpy as np
 
 from fusion.associate import associate
-from fusion.bearings import update_by_bearing
+from fusion.bearings import any_bearing, raise_by_bearings, take_bearings
+from fusion.crossings import cross
 from fusion.doubles import CLOSE, doubles, unname
 from fusion.existence import log_odds, new_ratio
 from fusion.gate import MAX_PAIRS, search
@@ -47,23 +48,23 @@ Place = tuple[Array, Floats, Int64s, Int64s, int, int, Array]
 Report = tuple[Array, Floats, Floats, float, int, int, int, int]
 """Its detections, origin, view, greatest range searched, sensor, time, mode and offset."""
 
-About = tuple[Array, Floats, Floats, Array, int, Floats, Floats, Floats, Floats]
+About = tuple[Array, Floats, Floats, Array, int, Floats, Floats, Floats, Floats, Array]
 """Sensors, the sensor's ranges and chances, settings, how often it has looked before,
-`fusion.learn.memories`, and habits."""
+`fusion.learn.memories`, habits, and bearings that pointed at nobody."""
 
 
 @kernel
 def through(
     place: Place, report: Report, about: About, ask: bool
-) -> tuple[Bools, Array, Int64s, Int64s, int, Int64s, int, int]:
+) -> tuple[Bools, Array, Int64s, Int64s, int, Int64s, int, int, Array]:
     """The whole chain; its first half alone if the model has to be asked, or in a crowd."""
     why, predicted, i, items, count = begin(place, report, about)
-    touched, end, emptied = np.empty(0, dtype=np.int64), place[4], 0
+    touched, end, emptied, loose = np.empty(0, dtype=np.int64), place[4], 0, about[9]
     if not ask and count <= MAX_PAIRS:
-        touched, end, emptied = finish(
+        touched, end, emptied, loose = finish(
             place, report, about, why, predicted, i[:count], items[:count]
         )
-    return why, predicted, i, items, count, touched, end, emptied
+    return why, predicted, i, items, count, touched, end, emptied, loose
 
 
 @kernel
@@ -95,7 +96,7 @@ def predict_rows(place: Place, report: Report, about: About, chosen: Bools) -> A
     """Predictions of the rows chosen."""
     rows = place[0]
     _, origin, view, _, index, now, _, _ = report
-    sensors, ranges, chances, settings, _, memory, _, _, habits = about
+    sensors, ranges, chances, settings, _, memory, _, _, habits, _ = about
     s, sensor = settings[0], sensors[index]
     predicted = predict(
         rows,
@@ -171,11 +172,11 @@ def _empty(rows: Array, near: Floats, names: Int64s, gone: Int64s, row: int) -> 
 def finish(
     place: Place, report: Report, about: About, why: Array, predicted: Array, i: Int64s,
     items: Int64s,
-) -> tuple[Int64s, int, int]:  # fmt: skip
-    """The rest: rows that changed, how many are in use now, and how many have become empty."""
+) -> tuple[Int64s, int, int, Array]:  # fmt: skip
+    """The rest: rows that changed, how many are in use and have become empty, loose bearings."""
     rows = place[0]
     scan, origin, _, _, index, now, mode, _ = report
-    sensors, _, _, settings, looks, memory, fresh_memory, sector, habits = about
+    sensors, _, _, settings, looks, memory, fresh_memory, sector, habits, _ = about
     s, sensor = settings[0], sensors[index]
     density, fresh = expect(memory, predicted, scan, sensor, looks, s)
     free = np.empty(len(scan))
@@ -187,10 +188,12 @@ def finish(
         learn(
             fresh_memory, sector, origin, predicted, pairs, rows, scan, free, fresh, sensor, now, s
         )
-    point(predicted, rows, scan, origin, sensor, now, index, mode, s)
+    gain, alone = point(predicted, rows, scan, origin, sensor, now, index, mode, s)
     exist(predicted, rows, sensor, s, why)
     end = begin_tracks(place, report, about, predicted, free, fresh, why)
-    return close(place, report, about, predicted, why, end)
+    end, loose = point_on(place, report, about, predicted, gain, alone, why, end)
+    touched, emptied = close(place, report, about, predicted, why, end)
+    return touched, end, emptied, loose
 
 
 @kernel
@@ -209,20 +212,45 @@ def expect(
 def point(
     predicted: Array, rows: Array, scan: Array, origin: Floats, sensor: Record, now: int,
     index: int, mode: int, s: Record,
-) -> None:  # fmt: skip
-    """Take in bearings, if there are any."""
-    any_bearing = False
-    for j in range(len(scan)):
-        any_bearing = any_bearing or not math.isnan(scan[j].azimuth)
-    if any_bearing and not math.isnan(origin[0]):
-        update_by_bearing(predicted, rows, scan, origin, sensor, now, index, mode, s)
+) -> tuple[Floats, Bools]:  # fmt: skip
+    """Take in bearings, if there are any; what they say of existence, and who points at nobody."""
+    if not any_bearing(scan) or math.isnan(origin[0]):
+        return np.empty(0), np.empty(0, dtype=np.bool_)
+    gain, alone = np.empty(len(predicted)), np.empty(len(scan), dtype=np.bool_)
+    take_bearings(predicted, rows, scan, origin, sensor, now, index, mode, s, gain, alone)
+    return gain, alone
+
+
+@kernel
+def point_on(
+    place: Place, report: Report, about: About, predicted: Array, gain: Floats, alone: Bools,
+    why: Array, end: int,
+) -> tuple[int, Array]:  # fmt: skip
+    """Raise existence by bearings, and start tracks where those that point at nobody cross.
+
+    Returns how many rows are in use then, and the bearings to keep.
+    """
+    if len(alone) == 0:
+        return end, about[9]
+    rows, near, names, gone, _, _, _ = place
+    scan, origin, _, _, index, now, mode, offset = report
+    sensors, settings, habits = about[0], about[3], about[8]
+    s, first = settings[0], end
+    raise_by_bearings(predicted, rows, origin, now, gain, s, why)
+    end, loose = cross(
+        rows, end, scan, alone, origin, sensors, index, now, mode, offset, about[9], habits, s
+    )
+    for row in range(first, end):
+        _refresh(rows, near, names, gone, row, sensors, s)
+        why[row] = _DETECTED
+    return end, loose
 
 
 @kernel
 def close(
     place: Place, report: Report, about: About, predicted: Array, why: Array, end: int
-) -> tuple[Int64s, int, int]:
-    """Confirm, hide and drop; returns what `finish` does."""
+) -> tuple[Int64s, int]:
+    """Confirm, hide and drop; returns rows that changed, and how many have become empty."""
     rows, near, names, gone, _, _, _ = place
     index, now = report[4], report[5]
     sensors, settings, habits = about[0], about[3], about[8]
@@ -239,6 +267,7 @@ def close(
         elif (
             predicted[n].claims >= LEAST_CLAIM
             or predicted[n].own >= 0
+            or predicted[n].pointed
             or rows[row].status != status
         ):  # who is missed is where he was
             _refresh(rows, near, names, gone, row, sensors, s)
@@ -251,7 +280,7 @@ def close(
             found += 1
             emptied += rows[row].status == _DELETED
     habits[SINCE] += found
-    return touched[:found], end, emptied
+    return touched[:found], emptied
 
 
 @kernel
@@ -303,11 +332,9 @@ def exist(predicted: Array, rows: Array, sensor: Record, s: Record, why: Array) 
     """What claims and silence say about tracks being real."""
     for i in range(len(predicted)):
         to = predicted[i]
-        if to.pointed:
-            to.unseen = 0.0
         silent = to.prior * (1.0 - to.unseen) / (1.0 - to.prior * to.unseen)
         to.there = to.claims + max(1.0 - to.claims, 0.0) * silent
-        if to.own >= 0:
+        if to.own >= 0 or to.pointed:
             why[to.row] = _DETECTED
     settle(predicted, rows, sensor.extent, s)
     for i in range(len(predicted)):
@@ -330,7 +357,7 @@ def begin_tracks(
     """Start tracks from what is left; returns how many rows are in use then."""
     rows, near, names, gone, count, _, _ = place
     scan, _, _, _, index, now, mode, offset = report
-    sensors, _, _, settings, _, _, _, _, habits = about
+    sensors, _, _, settings, _, _, _, _, habits, _ = about
     s, sensor = settings[0], sensors[index]
     room = np.empty((2, N_CLASSES))
     end = count

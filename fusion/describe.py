@@ -125,7 +125,7 @@ def describe(
     for k in range(MAX_SENSORS):
         out.sensors[k] = track.sensors[k]
     out.mode = track.mode
-    out.stale = track.heard[0] + after(lost_after(track, sensors, s))
+    out.stale = track.placed + after(lost_after(track, sensors, s))
 
 
 @kernel

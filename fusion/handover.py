@@ -50,10 +50,11 @@ def unpack(state: dict[str, Any], sensors: Sensors) -> tuple[Array, Array]:
     for record in records:
         known = own[record["sensors"]]
         order = np.flatnonzero(known >= 0)
-        times = record["heard"][order]
-        record["sensors"], record["heard"] = -1, 0
+        times, by_angle = record["heard"][order], record["by_angle"][order]
+        record["sensors"], record["heard"], record["by_angle"] = -1, 0, 0
         record["sensors"][: len(order)] = known[order]
         record["heard"][: len(order)] = times
+        record["by_angle"][: len(order)] = by_angle
     records["heard"][:, 0] = heard
     records["head"] = -1
     return records, said_of(TrackUpdates(**state["last"]))

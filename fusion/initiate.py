@@ -169,13 +169,15 @@ def start(
     track.track_id = track_id
     track.time = track.born = track.h_time = now
     track.mode, track.moved, track.head, track.hits = mode, 0, -1, 1
+    track.placed, track.lift, track.crossed = now, 0.0, 0
+    track.look[0] = track.look[1] = np.nan
     track.anchor[0], track.anchor[1] = d.z[0], d.z[1]
     track.anchor[2] = 0.5 * (d.R[0, 0] + d.R[1, 1])
     track.h[0] = track.h[1] = track.Ph[0] = track.Ph[1] = track.Ph[2] = np.nan
     for k in range(N_CLASSES):
         track.classes[k] = 0.0
     for k in range(len(track.sensors)):
-        track.sensors[k], track.heard[k] = -1, 0
+        track.sensors[k], track.heard[k], track.by_angle[k] = -1, 0, 0
     track.sensors[0], track.heard[0] = index, now
     track.name, track.identity_kind = d.name, d.identity_kind
     for w in range(WORDS):

@@ -46,6 +46,11 @@ TRACK = np.dtype(
         ("moved", "u1"),  # whether it ever went anywhere
         ("sensors", "i4", (MAX_SENSORS,)),  # heard last, newest first; -1: none
         ("heard", "i8", (MAX_SENSORS,)),  # ns, when each of them was
+        ("by_angle", "u1", (MAX_SENSORS,)),  # whether it then gave a bearing, and no place
+        ("crossed", "u1"),  # whether bearings alone have shown it
+        ("placed", "i8"),  # ns, the newest place of its own; of the crossed: seen from elsewhere
+        ("lift", "f8"),  # log-odds of existence that bearings gave since then
+        ("look", "f8", (2,)),  # east, north m from where bearings that crossed in it came last
         ("mu", "f8", (MODES,)),  # probability of each mode
         ("x", "f8", (MODES, 4)),  # east, north m; their rates m/s; by mode
         ("P", "f8", (MODES, PACKED)),  # m², m²/s, m²/s²
@@ -85,6 +90,19 @@ MEASURED = np.dtype(
 )
 """One detection as `fusion.measure.Scan` describes it."""
 
+LOOSE = np.dtype(
+    [
+        ("time", "i8"),  # ns
+        ("sensor", "i4"),
+        ("mode", "u1"),
+        ("place", "f8", (2,)),  # east, north m of the sensor
+        ("azimuth", "f8"),  # rad in the plane of the region
+        ("variance", "f8"),  # rad²
+    ],
+    align=True,
+)
+"""A bearing that pointed at no track (`fusion.crossings`)."""
+
 PREDICTED = np.dtype(
     [
         ("row", "i8"),  # of the table
@@ -98,7 +116,7 @@ PREDICTED = np.dtype(
         ("first", "i4"),  # its pairs: the first of them, and how many
         ("count", "i4"),
         ("own", "i4"),  # the detection that is mostly its own; -1: none
-        ("pointed", "i4"),  # whether a bearing points at it
+        ("pointed", "i4"),  # whether bearings have changed it
         ("rivals", "i4"),  # whether another track could have one of its detections
         ("mu", "f8", (MODES,)),
         ("x", "f8", (MODES, 4)),  # at the report's time; updated in place

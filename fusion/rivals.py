@@ -135,6 +135,9 @@ def _resolved(one: Record, two: Record) -> bool:
     both = 0
     for a in range(len(one.sensors)):
         for b in range(len(two.sensors)):
+            # Cameras draw several boxes about one hull.
+            if one.by_angle[a] or two.by_angle[b]:
+                continue
             if one.sensors[a] >= 0 and one.sensors[a] == two.sensors[b]:
                 both += one.heard[a] == two.heard[b]
     return both >= 2

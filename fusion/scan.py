@@ -68,11 +68,13 @@ def fuse(
     memory, fresh, sector = memories(table, scan, sensors[index], region)
     about = (
         records, known.ranges[index], known.chances[index], settings.record,
-        int(table.looks[index]), memory, fresh, sector, table.habits,
+        int(table.looks[index]), memory, fresh, sector, table.habits, table.loose,
     )  # fmt: skip
     ask = scan.view[0] == OTHER
     if lap is None:
-        why, predicted, i, items, count, touched, end, emptied = through(place, report, about, ask)
+        why, predicted, i, items, count, touched, end, emptied, loose = through(
+            place, report, about, ask
+        )
     else:
         why, predicted, i, items, count = begin_staged(place, report, about, lap)
     if lap is not None or ask or count > MAX_PAIRS:
@@ -90,11 +92,11 @@ def fuse(
         else:
             i, items = i[:count], items[:count]
         rest = (place, report, about, why, predicted, i, items)
-        touched, end, emptied = finish(*rest) if lap is None else finish_staged(*rest, lap)
+        touched, end, emptied, loose = finish(*rest) if lap is None else finish_staged(*rest, lap)
     table.count = end
     table.empty += emptied
     table.looks[index] += 1
-    table.learned[index] = fresh
+    table.learned[index], table.loose = fresh, loose
     return touched, why
 
 

@@ -53,7 +53,31 @@ class Settings:
     bearing_correlation_s
         Time over which the errors of a camera's bearings stay the same, s: mounting, lens and the
         box that is drawn about an extended target do not change from frame to frame. A bearing
-        from a sensor of period T weighs as one of T/this of an independent one.
+        that comes T after the last from the same sensor weighs as T/this of an independent one.
+    bearing_look_s
+        Frames of a camera that follow nearer than this on the last that a track took are the same
+        look, s: errors of boxes hardly change within it.
+    bearing_worth
+        Least part of the variance of its azimuth by which bearings must sharpen a track that has
+        places: half says that they are better than what is known. Below, what is the same in all
+        their errors would outweigh it.
+    bearing_existence_s
+        As `bearing_correlation_s`, of what a bearing says of existence: what a camera takes for a
+        mover it takes again.
+    bearing_cap_llr
+        Log-odds of existence beyond which bearings raise no track.
+    bearing_lift
+        Greatest log-odds that bearings give a track until a place is fused again.
+    bearing_hits
+        Places that must have been fused before bearings say that a track is there.
+    bearing_known
+        How well the distance of a track must be known, as a part of it: of a track of which
+        nobody knows how far away it is each mover behind or before it would speak.
+    crossing_s
+        Bearings that point at no track are kept so long for others to cross them, s.
+    crossing_base_m
+        Nearer to each other than this two places are one to bearings that cross, m: what a ship
+        or a mast sways by tells no distance.
     miss_correlation_s
         Time over which misses are one and the same, s (a shadow, a pose): a miss of a sensor of
         period T weighs as T/this of an independent one.
@@ -161,6 +185,15 @@ class Settings:
     greatest_pd: float = 0.9
     bearing_gate: float = 9.0
     bearing_correlation_s: float = 30.0
+    bearing_look_s: float = 0.5
+    bearing_worth: float = 0.5
+    bearing_existence_s: float = 3.0
+    bearing_cap_llr: float = 3.0
+    bearing_lift: float = 2.0
+    bearing_hits: int = 3
+    bearing_known: float = 0.2
+    crossing_s: float = 5.0
+    crossing_base_m: float = 20.0
     miss_correlation_s: float = 1.0
     lifetime_s: float = 300.0
     new_density_m2: float = 2e-8

@@ -44,6 +44,8 @@ def lost_after(track: Record, sensors: Array, s: Record) -> float:
         sensor = track.sensors[k]
         if sensor < 0:
             break
+        if track.by_angle[k] and not track.crossed:
+            continue
         longest = max(longest, sensors[sensor].period)
         latency = max(latency, sensors[sensor].latency)
     if track.status == _TENTATIVE:
@@ -54,7 +56,8 @@ def lost_after(track: Record, sensors: Array, s: Record) -> float:
 @kernel
 def gone_at(track: Record, sensors: Array, s: Record) -> int:
     """Time (ns) after which silence closes a track, or hides it because it has stood too long."""
-    silent = track.heard[0] + after(lost_after(track, sensors, s))
+    # Bearings keep no track: how far away it is they do not say.
+    silent = track.placed + after(lost_after(track, sensors, s))
     if track.status == _TENTATIVE:
         return silent
     latency = a = b = c = 0.0
@@ -72,7 +75,7 @@ def gone_at(track: Record, sensors: Array, s: Record) -> int:
     if lacking > 0.0:
         root = math.sqrt(max(b * b + c * lacking, 0.0))
         wait = lacking / (b + root) if b + root > 0.0 else _LONGEST_NS * NANO
-    unknown = max(track.time + after(wait), track.heard[0] + after(s.least_lost_s + latency))
+    unknown = max(track.time + after(wait), track.placed + after(s.least_lost_s + latency))
     gone = min(silent, unknown)
     if plain(track) and not track.moved:
         gone = min(gone, track.born + after(s.still_s))
@@ -107,6 +110,8 @@ def coasts_at(track: Record, sensors: Array, s: Record) -> int:
         sensor = track.sensors[k]
         if sensor < 0:
             break
+        if track.by_angle[k] and not track.crossed:
+            continue
         shortest = min(shortest, sensors[sensor].period)
         latency = max(latency, sensors[sensor].latency)
     return track.heard[0] + after(max(s.coast_periods * shortest, s.least_coast_s) + latency)

@@ -20,6 +20,7 @@ from fusion.chain import (
     expect,
     gate,
     point,
+    point_on,
     predict_rows,
 )
 from fusion.habits import judge
@@ -50,11 +51,11 @@ def begin_staged(
 def finish_staged(
     place: Place, report: Report, about: About, why: Array, predicted: Array, i: Int64s,
     items: Int64s, lap: Lap,
-) -> tuple[Int64s, int, int]:  # fmt: skip
+) -> tuple[Int64s, int, int, Array]:  # fmt: skip
     """As `fusion.chain.finish`."""
     rows = place[0]
     scan, origin, _, _, index, now, mode, _ = report
-    sensors, _, _, settings, looks, memory, fresh_memory, sector, habits = about
+    sensors, _, _, settings, looks, memory, fresh_memory, sector, habits, _ = about
     s, sensor = settings[0], sensors[index]
     density, fresh = expect(memory, predicted, scan, sensor, looks, s)
     pairs = gated(predicted, rows, scan, i, items, sensor, density, now, mode, s)
@@ -70,12 +71,13 @@ def finish_staged(
             fresh_memory, sector, origin, predicted, pairs, rows, scan, free, fresh, sensor, now, s
         )
     lap("learn")
-    point(predicted, rows, scan, origin, sensor, now, index, mode, s)
+    gain, alone = point(predicted, rows, scan, origin, sensor, now, index, mode, s)
     lap("bearings")
     exist(predicted, rows, sensor, s, why)
     lap("existence")
     end = begin_tracks(place, report, about, predicted, free, fresh, why)
+    end, loose = point_on(place, report, about, predicted, gain, alone, why, end)
     lap("initiate")
-    closed = close(place, report, about, predicted, why, end)
+    touched, emptied = close(place, report, about, predicted, why, end)
     lap("confirm and drop")
-    return closed
+    return touched, end, emptied, loose

@@ -19,7 +19,7 @@ from fusion.habits import none_yet
 from fusion.jit import kernel
 from fusion.motion import moments_at, packed, unpacked
 from fusion.near import refresh_all
-from fusion.records import MODES, PACKED, PREDICTED, TRACK, WORDS
+from fusion.records import LOOSE, MODES, PACKED, PREDICTED, TRACK, WORDS
 from fusion.settings import Settings
 from model.arrays import Array, Floats, Int64s
 from model.detections import IDENTITY_BYTES
@@ -64,12 +64,15 @@ class TrackTable:
         replaced and never changed.
     habits
         (`fusion.habits.HABITS`,) how the movers behave.
+    loose
+        (n,) `fusion.records.LOOSE`, bearings that pointed at nobody; copies share it, as above.
     room
         (count or more,) `fusion.records.PREDICTED`, to work in: nothing lasts there.
     """
 
     __slots__ = (
-        "count", "empty", "gone", "habits", "learned", "looks", "names", "near", "room", "rows",
+        "count", "empty", "gone", "habits", "learned", "looks", "loose", "names", "near", "room",
+        "rows",
         "say",
     )  # fmt: skip
 
@@ -81,6 +84,7 @@ class TrackTable:
     looks: Int64s
     learned: list[Floats]
     habits: Floats
+    loose: Array
     room: Array
 
     def __init__(self, capacity: int = LEAST_ROWS) -> None:
@@ -94,6 +98,7 @@ class TrackTable:
         self.looks = np.zeros(0, dtype=np.int64)
         self.learned = []
         self.habits = none_yet()
+        self.loose = np.zeros(0, LOOSE)
         self.room = np.empty(0, PREDICTED)
 
     def __len__(self) -> int:
@@ -106,6 +111,11 @@ class TrackTable:
             more = np.zeros(sensor + 1 - len(self.looks), dtype=np.int64)
             self.looks = np.concatenate([self.looks, more])
             self.learned.extend(NOTHING for _ in more)
+
+    def forget(self) -> None:
+        """Let go of what lies in a plane that is no longer the region's, tracks apart."""
+        self.learned = [NOTHING for _ in self.learned]
+        self.loose = self.loose[:0]
 
     def reserve(self, more: int) -> None:
         """Make room for further rows, and to predict those that there are."""
@@ -155,6 +165,7 @@ class TrackTable:
         other = type(self)(max(len(self), 1))
         other.count, other.looks = len(self), self.looks.copy()
         other.learned, other.habits = self.learned.copy(), self.habits.copy()
+        other.loose = self.loose
         _copy(
             (self.rows, self.near, self.names, self.gone, self.say), self.count,
             (other.rows, other.near, other.names, other.gone, other.say),
@@ -206,6 +217,7 @@ class TrackTable:
             "looks": self.looks.copy(),
             "habits": self.habits.copy(),
             "learned": np.concatenate([NOTHING, *self.learned]),
+            **{f"loose_{name}": self.loose[name].copy() for name in LOOSE.names or ()},
             "learned_rows": np.array([len(one) for one in self.learned], dtype=np.int64),
         }
 
@@ -218,6 +230,9 @@ class TrackTable:
         table.say[: len(records)] = columns["say"]
         table.count = len(records)
         table.looks, table.habits = np.array(columns["looks"]), np.array(columns["habits"])
+        table.loose = np.zeros(len(columns["loose_time"]), LOOSE)
+        for name in LOOSE.names or ():
+            table.loose[name] = columns[f"loose_{name}"]
         stops = np.cumsum(columns["learned_rows"])[:-1].astype(np.int64)
         table.learned = [part.copy() for part in np.split(columns["learned"], stops)]
         table.learned = table.learned[: len(table.looks)]
@@ -310,7 +325,9 @@ def carry_over(records: Array, old: Region, new: Region) -> Array:
     up = old.up_of_height(place[:, 0], place[:, 1], height)
     enu = new.enu_from_ecef(old.ecef_from_enu(np.column_stack([place, up])))
     records["x"][:, :, :2] = enu[:, :2].reshape(count, MODES, 2)
-    records["anchor"][:, :2] += records["x"][:, 0, :2] - place.reshape(count, MODES, 2)[:, 0]
+    shift = records["x"][:, 0, :2] - place.reshape(count, MODES, 2)[:, 0]
+    records["anchor"][:, :2] += shift
+    records["look"] += shift
     inside = (enu * enu).sum(axis=1) <= new.radius_m**2 + height**2
     turn = (new.rotation @ old.rotation.T)[:2, :2]
     turn = turn / np.sqrt(np.abs(np.linalg.det(turn)))

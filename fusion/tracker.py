@@ -20,7 +20,7 @@ from fusion.registration import Registration, packed_corrections, taken_off
 from fusion.scan import NOT_TOUCHED, fuse
 from fusion.settings import Settings
 from fusion.staged import Lap
-from fusion.table import NOTHING, TrackTable, carry_over
+from fusion.table import TrackTable, carry_over
 from model.arrays import Array, Floats, Int64s
 from model.detections import DetectionKind, Detections
 from model.frames import Region
@@ -206,7 +206,7 @@ class Tracker:
                 table.keep(np.flatnonzero(inside))
             self.region = region
             self._heads.move(region)
-            table.learned = [NOTHING for _ in table.learned]  # it lies in the old plane
+            table.forget()
         self._registration.reconfigure(sensors, moved=moved)
         self.sensors = sensors
         self._records = self._records_of(sensors)

@@ -70,7 +70,8 @@ def take_in(
         d = scan[own]
         take_height(track, d, now, s)
         track.hits += 1
-        hear(track, index, now)
+        hear(track, index, now, False)
+        track.placed, track.lift, track.crossed = max(track.placed, now), 0.0, 0
         learn_class(track, d, sensor, room)
         if d.name != 0:
             track.name, track.identity_kind = d.name, d.identity_kind
@@ -147,9 +148,12 @@ def take_height(track: Record, d: Record, now: int, s: Record) -> None:
 
 
 @kernel
-def hear(track: Record, sensor: int, now: int) -> None:
-    """Put a sensor where it belongs in the list of those heard last, newest first."""
-    sensors, heard = track.sensors, track.heard
+def hear(track: Record, sensor: int, now: int, angle: bool) -> None:
+    """Put a sensor where it belongs in the list of those heard last, newest first.
+
+    `angle`: it gave a bearing, and no place.
+    """
+    sensors, heard, by_angle = track.sensors, track.heard, track.by_angle
     last = len(sensors) - 1
     place = last
     for k in range(len(sensors)):
@@ -158,7 +162,8 @@ def hear(track: Record, sensor: int, now: int) -> None:
             now = max(now, heard[k])
     while place > 0 and (sensors[place - 1] < 0 or heard[place - 1] <= now):
         sensors[place], heard[place] = sensors[place - 1], heard[place - 1]
+        by_angle[place] = by_angle[place - 1]
         place -= 1
     if place == last and sensors[last] >= 0 and sensors[last] != sensor and heard[last] > now:
         return  # eight others were heard since
-    sensors[place], heard[place] = sensor, now
+    sensors[place], heard[place], by_angle[place] = sensor, now, angle

@@ -30,7 +30,7 @@ def test_an_adopted_track_goes_on_to_the_bit():
     ids = first.snapshot()["table"]["track_id"].tolist()
     assert second.adopt(first.export(ids)) == ids
     # What was learned of sensors and movers is the tracker's, not a track's.
-    for name in ("looks", "learned", "habits"):
+    for name in ("looks", "learned", "habits", "loose"):
         setattr(second._table, name, getattr(first._table, name).copy())
     rest = whole.take_reports(np.arange(cut, whole.n_reports))
     one, other = first.step(rest), second.step(rest)

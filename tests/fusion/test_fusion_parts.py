@@ -334,10 +334,10 @@ def test_sensors_are_kept_newest_first_however_late_they_are_heard():
     track = np.zeros(1, TRACK)
     track["sensors"] = -1
     for sensor, now in ((3, 10), (5, 20), (3, 15), (7, 12), (5, 18)):
-        update.hear(track[0], sensor, now)
+        update.hear(track[0], sensor, now, False)
     assert track["sensors"][0, :4].tolist() == [5, 3, 7, -1]
     assert track["heard"][0, :3].tolist() == [20, 15, 12]
     for sensor in range(10, 20):
-        update.hear(track[0], sensor, 100 + sensor)
-    update.hear(track[0], 99, 1)
+        update.hear(track[0], sensor, 100 + sensor, False)
+    update.hear(track[0], 99, 1, False)
     assert track["sensors"][0].tolist() == list(range(19, 11, -1))
