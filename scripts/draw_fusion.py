@@ -101,7 +101,7 @@ class World:
         said = (scan.rows, scan.origin, scan.view, math.nan, 0, scan.time, scan.mode, scan.offset)
         about = (
             self.records, known.ranges[0], known.chances[0], constants, looks, memory,
-            fresh_memory, sector, table.habits,
+            fresh_memory, sector, table.habits, table.loose,
         )  # fmt: skip
         _, predicted, i, items, count = begin(where, said, about)
         s, sensor, free = constants[0], self.records[0], np.empty(len(scan))
