@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml uv.lock
 		|| { echo "uv could not install from the lock; pip does it from pyproject.toml ..."; \
 		     $(BIN)/python -m pip install -q --upgrade 'pip>=25.1' \
 		     && $(BIN)/python -m pip install -q -e . --group dev; }
-	@echo "Compiling the kernels of fusion (half a minute the first time) ..."
+	@echo "Compiling the kernels of fusion (a minute or two the first time) ..."
 	@$(BIN)/python -m fusion.warm
 	@touch $@
 

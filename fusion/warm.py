@@ -1,6 +1,6 @@
 """Compile the kernels before the first report needs them: ``python -m fusion.warm``.
 
-Compiled kernels are kept beside the source, so this takes half a minute once and a moment then.
+Compiled kernels are kept beside the source, so this takes a minute or two once and a moment then.
 """
 
 import math

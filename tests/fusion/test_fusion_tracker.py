@@ -55,6 +55,7 @@ def test_a_snapshot_at_any_point_changes_no_bit(seed, cut):
     assert first.counters == second.counters
 
 
+@pytest.mark.timeout(600)  # nobody has compiled the steps by themselves before
 @SLOW
 @given(st.integers(0, 10_000))
 def test_step_by_step_the_bits_are_the_same(seed):

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from vedette.cli import main
 
 SENSORS = """
@@ -29,6 +31,7 @@ def reports(path: Path, count: int) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+@pytest.mark.timeout(600)  # nobody has compiled the steps by themselves before
 def test_a_profile_names_the_steps_and_leaves_the_pictures(tmp_path, capsys):
     (tmp_path / "s.toml").write_text(SENSORS, encoding="utf-8")
     reports(tmp_path / "r.jsonl", 12)
