@@ -19,6 +19,7 @@
 `fusion.pairs`          ... what each pair is worth
 `fusion.associate`      ... who belongs to whom (`fusion.marginals`)
 `fusion.update`         ... tracks take in what is theirs (`fusion.weigh`, `fusion.bearings`)
+`fusion.crossings`      ... bearings of two places that cross start a tentative track
 `fusion.existence`      ... what hits and misses say (`fusion.rivals`: one mover, two tracks)
 `fusion.initiate`       ... new tentative tracks from what is left
 `fusion.doubles`        ... two tracks that bear one identity

@@ -62,10 +62,9 @@ def settle(predicted: Array, rows: Array, extent_m: float, s: Record) -> None:
     count = 0
     for i in range(len(predicted)):
         to = predicted[i]
-        # Two that are alike could have each other's detections, but for two ends of one hull. Who
-        # has a name is nobody else.
+        # Two that are alike could have each other's detections, but for two ends of one hull.
         alone = to.rivals == 0 and extent_m == 0.0
-        if to.claims > 0.0 and not alone and to.there > SPOKEN and rows[to.row].name == 0:
+        if to.claims > 0.0 and not alone and to.there > SPOKEN:
             chosen[count] = i
             points[count, 0] = points[count, 1] = wide = 0.0
             for k in range(MODES):
@@ -89,12 +88,14 @@ def settle(predicted: Array, rows: Array, extent_m: float, s: Record) -> None:
     order = np.flatnonzero(near)
     if not len(order):
         return
-    # Those that are shown first, then the likelier ones, then the elder ones.
+    # Those that have a name first, then those that are shown, the likelier ones, the elder ones.
     key = np.empty(len(order))
     for n in range(len(order)):
         to = predicted[chosen[order[n]]]
         shown = rows[to.row].status != _TENTATIVE
         key[n] = (0.0 if shown else 2.0) - np.round(to.there, 2)
+        if rows[to.row].name != 0:
+            key[n] -= 4.0
     order = order[np.argsort(key, kind="mergesort")]
     mean, spread = np.empty((len(order), 4)), np.empty((len(order), PACKED))
     rank = np.empty(count, dtype=np.int64)
@@ -114,12 +115,18 @@ def settle(predicted: Array, rows: Array, extent_m: float, s: Record) -> None:
     for p in range(count):
         i, j = pairs[p] // len(order), pairs[p] % len(order)
         better, other = predicted[chosen[order[i]]], predicted[chosen[order[j]]]
-        if better.there <= 0.0 or other.there <= 0.0:
+        if better.there <= 0.0 or other.there <= 0.0 or rows[other.row].name != 0:
+            continue  # who has a name yields to nobody (`fusion.doubles`)
+        if rows[better.row].name != 0:
+            # A twin without a name, unless a sensor has shown both at once.
+            alike = _distance(mean[i], mean[j], spread[i], spread[j]) <= SAME
+            if alike and _shown_apart(rows[better.row], rows[other.row]) == 0:
+                other.there = 0.0
             continue
         de, dn = mean[i, 0] - mean[j, 0], mean[i, 1] - mean[j, 1]
         close = de * de + dn * dn < extent_m * extent_m
         close = close and _together(mean[i], mean[j], spread[i], spread[j])
-        if close and not _resolved(rows[better.row], rows[other.row]):
+        if close and _shown_apart(rows[better.row], rows[other.row]) < 2:
             other.there = 0.0
             continue
         if better.there >= most or _distance(mean[i], mean[j], spread[i], spread[j]) > SAME:
@@ -130,8 +137,8 @@ def settle(predicted: Array, rows: Array, extent_m: float, s: Record) -> None:
 
 
 @kernel
-def _resolved(one: Record, two: Record) -> bool:
-    """Whether two sensors have shown two tracks as two, each in its last report of either."""
+def _shown_apart(one: Record, two: Record) -> int:
+    """How many sensors have shown two tracks as two, each in its last report of either."""
     both = 0
     for a in range(len(one.sensors)):
         for b in range(len(two.sensors)):
@@ -140,7 +147,7 @@ def _resolved(one: Record, two: Record) -> bool:
                 continue
             if one.sensors[a] >= 0 and one.sensors[a] == two.sensors[b]:
                 both += one.heard[a] == two.heard[b]
-    return both >= 2
+    return both
 
 
 @kernel
