@@ -23,6 +23,7 @@ const REFUSED_PART = 0.05;
  * @property {number} detections since the journal began; NaN: not known
  * @property {Array<[string, number]>} refused by reason since the journal began, most first
  * @property {number} lately refused within the window; NaN: not known
+ * @property {string} corrected what is taken off its detections, in words; empty: nothing
  * @property {boolean} placed
  * @property {number} lat
  * @property {number} lon
@@ -68,11 +69,13 @@ export class SensorHealth {
     const silent = age > silentFrom || (never && Number.isFinite(silentFrom));
     const refusing = lately > 0 && lately > REFUSED_PART * messages;
     const state = silent ? (never ? "never heard" : `silent ${duration(age)}`) : refusing ? "refused" : never ? "no report yet" : sensor.sensing === "event" ? "event" : Number.isNaN(age) ? NONE : "ok";
+    const corrected = takenOff(sensor.registration);
     return {
       id,
       adapter: String(sensor.adapter ?? NONE),
       trouble: silent || refusing,
-      state,
+      state: corrected ? `${state}, corrected` : state,
+      corrected,
       rate: this.rate(id),
       age,
       detections: typeof counts?.detections === "number" ? counts.detections : NaN,
@@ -105,6 +108,14 @@ const value = (counts, of) => (counts ? Number(of(counts)) || 0 : 0);
 /** @param {Record<string, number> | undefined} reasons */
 const sum = (reasons) => Object.values(reasons ?? {}).reduce((total, n) => total + n, 0);
 
+/** What a sensor is wrong by, and is therefore taken off. @param {Plain | null | undefined} found */
+function takenOff(found) {
+  if (!found?.applied) return "";
+  const degrees = (Number(found.azimuth_rad) * 180) / Math.PI;
+  const place = Math.hypot(Number(found.east_m), Number(found.north_m));
+  return `taken off: range ${number(Number(found.range_m), 0)} m, azimuth ${number(degrees, 2)}°, time ${number(Number(found.time_s), 2)} s, place ${number(place, 0)} m`;
+}
+
 /** @param {HTMLElement} parent a table's body @param {Health[]} rows */
 export function showSensors(parent, rows) {
   const sorted = [...rows].sort((a, b) => Number(b.trouble) - Number(a.trouble) || (a.id < b.id ? -1 : 1));
@@ -120,6 +131,7 @@ export function showSensors(parent, rows) {
     });
     const hint = row.lately > 0 ? `${named}; ${number(row.lately, 0)} in the last ${WINDOW_S} s` : named;
     if (line.cells[5].title !== hint) line.cells[5].title = hint;
+    if (line.cells[1].title !== row.corrected) line.cells[1].title = row.corrected;
     line.cells[0].title = `${row.id}: adapter ${row.adapter}`;
   });
 }

@@ -64,3 +64,11 @@ def test_what_is_said_of_a_sensor(browser, server):
     assert health({"last_report_s": 99.0}, [ten])[1] is False  # no period: nobody can tell
     assert health(calm | {"last_report_s": None}, [ten])[:2] == ["never heard", True]
     assert health({}, [ten])[:2] == ["–", False]
+    bias = {"range_m": 50.4, "azimuth_rad": 0.0175, "time_s": 0.3, "east_m": 0.0, "north_m": 0.0}
+    wrong = calm | {"registration": bias | {"applied": True}}
+    assert health(wrong, [ten])[:2] == ["ok, corrected", False]
+    assert health(calm | {"registration": bias | {"applied": False}}, [ten])[0] == "ok"
+    status = json.dumps({"sensors": [{"id": "s"} | wrong]})
+    body = f"const h = new m.SensorHealth(); h.take({status}); return h.rows[0].corrected;"
+    said = "taken off: range 50 m, azimuth 1.00°, time 0.30 s, place 0 m"
+    assert evaluate(page, "sensors.js", body) == said
