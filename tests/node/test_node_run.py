@@ -100,6 +100,9 @@ def test_reports_become_rows_and_a_picture_and_the_stop_stores_the_rest(node, br
         "ais-1": False,
     }
     send(source, 60, "b2")
+    # What the broker has and the node has not is the broker's still; what is journaled is stored.
+    journal = node.folder / "data" / "journal"
+    until(lambda: len(payloads(journal)) == 120, what=node.status)
     assert node.child.terminate(10.0) == 0, node.lines()
     assert source.stop()
     found = outputs(node.folder / "data" / "outputs")
