@@ -22,17 +22,13 @@ from fusion.learn import clutter_of, learn
 from fusion.near import names_said, refresh
 from fusion.pairs import gated, window
 from fusion.reach import choose, predict, shade
-from fusion.records import Record
+from fusion.records import NEVER, NOT_TOUCHED, Record
 from fusion.rivals import settle
 from fusion.silence import gone_at, stands
-from fusion.table import NEVER
 from fusion.update import LEAST_CLAIM, take_in
 from model.arrays import Array, Bools, Floats, Int64s
 from model.taxonomy import N_CLASSES
 from model.tracks import Status, UpdateReason
-
-NOT_TOUCHED = 255
-"""In place of an `UpdateReason`."""
 
 _TENTATIVE, _CONFIRMED = int(Status.TENTATIVE), int(Status.CONFIRMED)
 _DELETED = int(Status.DELETED)

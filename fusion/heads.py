@@ -12,7 +12,7 @@ import numpy as np
 from fusion.describe import PLANE, SAID, describe, said_of, updates_of
 from fusion.existence import probability
 from fusion.jit import kernel
-from fusion.records import MODES, PREDICTED, Record
+from fusion.records import MODES, NEVER, NOT_TOUCHED, PREDICTED, Record
 from fusion.settings import Settings
 from fusion.silence import coasts_at
 from fusion.table import TrackTable
@@ -30,11 +30,6 @@ NUMBERS = len(LETTERS) * 10_000
 
 LEAST_CLOSED = 64
 """So many closed tracks are kept without asking whether they can be let go."""
-
-NOT_TOUCHED = 255
-"""In place of an `UpdateReason`."""
-
-NEVER = (1 << 63) - 1
 
 _CONFIRMED, _COASTING = int(Status.CONFIRMED), int(Status.COASTING)
 _DELETED = int(Status.DELETED)

@@ -24,6 +24,12 @@ MODES = 2
 PARTS = 5
 """Parts of a sensor's bias: range, azimuth, time, east, north."""
 
+NOT_TOUCHED = 255
+"""In place of a `model.tracks.UpdateReason`: nothing happened to a row."""
+
+NEVER = (1 << 63) - 1
+"""A time that does not come, ns."""
+
 PACKED = 10
 """Numbers of a packed covariance of four states: the upper triangle by rows."""
 

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from fusion.chain import NOT_TOUCHED, finish, through
+from fusion.chain import finish, through
 from fusion.classes import class_probability
 from fusion.gate import MAX_PAIRS, nearest_pairs
 from fusion.gathered import OTHER, gathered
@@ -27,8 +27,6 @@ from model.coverage import pd
 from model.frames import Region
 from model.sensors import Sensors
 from model.taxonomy import N_CLASSES
-
-__all__ = ["NOT_TOUCHED", "fuse"]
 
 
 def fuse(

@@ -19,7 +19,7 @@ from fusion.habits import none_yet
 from fusion.jit import kernel
 from fusion.motion import moments_at, packed, unpacked
 from fusion.near import refresh_all
-from fusion.records import LOOSE, MODES, PACKED, PREDICTED, TRACK, WORDS
+from fusion.records import LOOSE, MODES, NEVER, PACKED, PREDICTED, TRACK, WORDS
 from fusion.settings import Settings
 from model.arrays import Array, Floats, Int64s
 from model.detections import IDENTITY_BYTES
@@ -31,9 +31,6 @@ NEAR = 5
 
 NOTHING = np.zeros((0, 4))
 """What a sensor has learned that has not looked yet, or that learns nothing."""
-
-NEVER = (1 << 63) - 1
-"""A time that does not come, ns."""
 
 _DELETED = int(Status.DELETED)
 

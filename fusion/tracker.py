@@ -16,8 +16,9 @@ from fusion.handover import pack, unpack
 from fusion.heads import Heads, census, picture, plane_record
 from fusion.history import History, Item, reports_of
 from fusion.measure import Scan, scans_of
+from fusion.records import NOT_TOUCHED
 from fusion.registration import Registration, packed_corrections, taken_off
-from fusion.scan import NOT_TOUCHED, fuse
+from fusion.scan import fuse
 from fusion.settings import Settings
 from fusion.staged import Lap
 from fusion.table import TrackTable, carry_over
