@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import autoferry, consistency, late, registration, williams
+from benchmarks import autoferry, classes, consistency, late, registration, williams
 from benchmarks.peer import Peer, Plan, missing
 from benchmarks.reports import REGION
 from benchmarks.shown import distance_gospa, scored
@@ -41,6 +41,7 @@ def run(*, full: bool = False) -> dict[str, Any]:
         "standard": _standard(full=full),
         "williams": williams.run(*((100, 20) if full else (20, 3))),
         "late": late.run(8 if full else 2),
+        "classes": classes.run(4 if full else 1),
         "consistency": consistency.run(5 if full else 1),
         "registration": registration.run(4 if full else 1),
         "autoferry": autoferry.run(),

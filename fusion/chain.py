@@ -15,7 +15,7 @@ from fusion.doubles import CLOSE, doubles, unname
 from fusion.existence import log_odds, new_ratio
 from fusion.gate import MAX_PAIRS, search
 from fusion.gathered import PLAIN
-from fusion.habits import SINCE, judge, learn_habits, lively
+from fusion.habits import SINCE, judge, learn_habits, liveliest, lively
 from fusion.initiate import id_of, start, starters
 from fusion.jit import kernel
 from fusion.learn import clutter_of, learn
@@ -83,8 +83,8 @@ def choose_rows(place: Place, report: Report, about: About, said: Int64s) -> tup
     why = np.full(count + len(scan), NOT_TOUCHED, dtype=np.uint8)
     _lose(rows, near, names, gone, count, now, said, sensors, s, why)
     learn_habits(rows, count, tracks, s, habits)
-    liveliest = lively(habits, s).max()
-    return why, choose(near, names, count, scan, said, origin, high, liveliest, sensor, now, s)
+    widest = liveliest(habits, s)
+    return why, choose(near, names, count, scan, said, origin, high, widest, sensor, now, s)
 
 
 @kernel

@@ -1,9 +1,11 @@
-"""What kind of mover: class likelihoods of detections and tracks."""
+"""What kind of mover: class likelihoods of detections and tracks, and models of motion by class."""
 
 import math
 
 from fusion.jit import kernel
-from fusion.records import Record
+from fusion.motion import combine
+from fusion.motions import ANY, MODELLED
+from fusion.records import MODES, PACKED, Record
 from fusion.settings import CLASS_CONFLICT
 from model.arrays import Floats
 from model.taxonomy import N_CLASSES
@@ -13,6 +15,12 @@ CLASS_FLOOR = 0.05
 
 CLASS_SPAN = 6.0
 """Greatest log-odds between two classes: e^6 is 400 to 1."""
+
+SURE = 0.7
+"""Probability of a class at which a track takes its models: one detection that is certain of it."""
+
+DOUBTED = 0.5
+"""Probability of that class below which it goes back to those that fit all."""
 
 
 @kernel
@@ -87,13 +95,68 @@ def class_score(track: Record, detection: Record, sensor: Record, room: Floats) 
 
 
 @kernel
-def learn_class(track: Record, detection: Record, sensor: Record, room: Floats) -> None:
-    """Take what a detection says of its class into its track; arguments as in `class_score`."""
+def learn_class(track: Record, detection: Record, sensor: Record, room: Floats) -> bool:
+    """Take what a detection says of its class into its track; False: it says nothing.
+
+    Arguments as in `class_score`.
+    """
     if not class_likelihood(detection, sensor, room[0]):
-        return
+        return False
     greatest = -math.inf
     for k in range(N_CLASSES):
         track.classes[k] += room[0, k]
         greatest = max(greatest, track.classes[k])
     for k in range(N_CLASSES):
         track.classes[k] = max(track.classes[k] - greatest, -CLASS_SPAN)
+    return True
+
+
+@kernel
+def motion_of(classes: Floats, present: int, chance: Floats) -> int:
+    """Models (column of a class, or `ANY`) that fit a track of these class likelihoods.
+
+    Parameters
+    ----------
+    classes
+        (K,) log-likelihoods of a track.
+    present
+        Those that it has.
+    chance
+        (K,) room to work in.
+    """
+    if not class_probability(classes, chance):
+        return ANY
+    if present != ANY and chance[present] >= DOUBTED:
+        return present
+    for k in range(len(MODELLED)):
+        if chance[MODELLED[k]] >= SURE:
+            return MODELLED[k]
+    return ANY
+
+
+@kernel
+def take_motion(track: Record, s: Record, mean: Floats, spread: Floats, chance: Floats) -> None:
+    """Let a track follow the models of its class, if that has become sure or doubtful.
+
+    The modes of one class say nothing about those of another, so all begin from the same state.
+
+    Parameters
+    ----------
+    track
+        `fusion.records.TRACK`, its class as it now is.
+    s
+        Constants.
+    mean, spread, chance
+        (4,), (10,) and (K,), room to work in.
+    """
+    motion = motion_of(track.classes, track.motion, chance)
+    if motion == track.motion:
+        return
+    track.motion = motion
+    combine(track.x, track.P, track.mu, mean, spread)
+    for k in range(MODES):
+        track.mu[k] = s.motion_share[motion, k]
+        for a in range(4):
+            track.x[k, a] = mean[a]
+        for c in range(PACKED):
+            track.P[k, c] = spread[c]

@@ -8,7 +8,7 @@ from fusion.classes import class_probability
 from fusion.existence import probability
 from fusion.geodesy import Triple, angles_of, ecef_of_plane, height_of, turn_of
 from fusion.jit import kernel
-from fusion.motion import EVEN, combine, leave_of, mix_and_predict
+from fusion.motion import combine, leave_of, mix_and_predict
 from fusion.records import WORDS, Record
 from fusion.settings import NANO
 from fusion.silence import after, lost_after
@@ -82,9 +82,12 @@ def describe(
     if dt == 0.0:
         combine(track.x, track.P, track.mu, to.mean, to.spread)
     else:
+        # By the settings and not by what was learned: so what was said of one that no report has
+        # touched is what would be said now.
+        motion = track.motion
         mix_and_predict(
-            track.x, track.P, track.mu, dt, leave_of(dt, s.sojourn_s), s.acceleration_density,
-            EVEN, to.x, to.P, to.mu,
+            track.x, track.P, track.mu, dt, leave_of(dt, s.sojourn_s), s.motion_density[motion],
+            s.motion_damping[motion], s.motion_share[motion], to.x, to.P, to.mu,
         )  # fmt: skip
         combine(to.x, to.P, to.mu, to.mean, to.spread)
     h, lifted = track.h[0], not math.isnan(track.h[0])

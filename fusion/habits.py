@@ -1,7 +1,8 @@
 """How the movers of a scene behave, learned from those that are shown.
 
-Movers of one scene are alike: where all turn, the next one will. Three things are learned, each as
-the most probable value under a prior that the settings give: which mode of motion is how frequent,
+Movers of one scene are alike: where all turn, the next one will. Of those whose class is not known
+(`fusion.motions` has models of the others) three things are learned, each as the most probable
+value under a prior that the settings give: which mode of motion is how frequent,
 how fast movers are in it, and how strong the acceleration of the liveliest mode is. The first is
 where a mover's mode goes when it changes and what a mover just found is taken to do; the second is
 the spread of the velocity of a mover just found; the third scales the process noise, so covariances
@@ -25,8 +26,10 @@ import math
 import numpy as np
 
 from fusion.jit import kernel
+from fusion.motions import ANY
 from fusion.records import MODES, Record
 from model.arrays import Array, Floats
+from model.taxonomy import N_CLASSES
 from model.tracks import Status
 
 SHARE = 0
@@ -89,6 +92,32 @@ def lively(habits: Floats, s: Record) -> Floats:
 
 
 @kernel
+def manners(habits: Floats, s: Record) -> tuple[Floats, Floats]:
+    """Acceleration density (C, K), m²/s³, and shares (C, K) of the modes of all classes.
+
+    Those of movers whose class is not known are as learned.
+    """
+    density, share = np.empty((N_CLASSES, MODES)), np.empty((N_CLASSES, MODES))
+    for c in range(N_CLASSES):
+        for k in range(MODES):
+            density[c, k], share[c, k] = s.motion_density[c, k], s.motion_share[c, k]
+    for k in range(MODES):
+        share[ANY, k] = habits[SHARE + k]
+    density[ANY] = lively(habits, s)
+    return density, share
+
+
+@kernel
+def liveliest(habits: Floats, s: Record) -> float:
+    """Greatest acceleration density of any mode, m²/s³."""
+    greatest = lively(habits, s).max()
+    for c in range(N_CLASSES):
+        for k in range(MODES):
+            greatest = max(greatest, s.motion_density[c, k])
+    return greatest
+
+
+@kernel
 def learn_habits(rows: Array, count: int, tracks: int, s: Record, habits: Floats) -> None:
     """Learn shares and speeds from the tracks that are shown, in place, if it is time to.
 
@@ -111,7 +140,7 @@ def learn_habits(rows: Array, count: int, tracks: int, s: Record, habits: Floats
         squares[k] = weight[k] * s.initial_speed_mps[k] * s.initial_speed_mps[k]
     for row in range(count):
         track = rows[row]
-        if track.status == _TENTATIVE or track.status == _DELETED:
+        if track.status == _TENTATIVE or track.status == _DELETED or track.motion != ANY:
             continue
         total += 1.0
         for k in range(MODES):
@@ -147,7 +176,8 @@ def judge(
         to, d = predicted[pair.row], scan[pair.item]
         if pair.share < SURE or d.delta != 0.0 or not pair.both > 0.0 or to.dt < 0.0:
             continue
-        if rows[to.row].status == _TENTATIVE or rows[to.row].hits < SEEN:
+        track = rows[to.row]
+        if track.status == _TENTATIVE or track.hits < SEEN or track.motion != ANY:
             continue
         judged += 1
         if judged > JUDGED:

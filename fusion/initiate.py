@@ -4,10 +4,11 @@ import math
 
 import numpy as np
 
-from fusion.classes import learn_class
+from fusion.classes import learn_class, motion_of
 from fusion.existence import log_odds
 from fusion.habits import SHARE, SPEED
 from fusion.jit import kernel
+from fusion.motions import ANY
 from fusion.names import mixed
 from fusion.records import MODES, PACKED, WORDS, Record
 from fusion.update import take_height
@@ -182,9 +183,11 @@ def start(
     track.name, track.identity_kind = d.name, d.identity_kind
     for w in range(WORDS):
         track.words[w] = d.words[w]
-    _place(track, d, habits)
+    track.motion = ANY
+    if learn_class(track, d, sensor, room):
+        track.motion = motion_of(track.classes, ANY, room[0])
+    _place(track, d, habits, s)
     take_height(track, d, now, s)
-    learn_class(track, d, sensor, room)
     if sensor.cooperative:
         track.llr, track.status = s.cap_llr, _CONFIRMED
     else:
@@ -192,11 +195,13 @@ def start(
 
 
 @kernel
-def _place(track: Record, d: Record, habits: Floats) -> None:
+def _place(track: Record, d: Record, habits: Floats, s: Record) -> None:
     """Where a new track is and how fast, in each mode."""
     moving = not math.isnan(d.velocity[0])
     for k in range(MODES):
-        track.mu[k], speed = habits[SHARE + k], habits[SPEED + k]
+        track.mu[k], speed = s.motion_share[track.motion, k], s.motion_speed[track.motion, k]
+        if track.motion == ANY:
+            track.mu[k], speed = habits[SHARE + k], habits[SPEED + k]
         # A detection of another time than the report's is carried to it by an unknown velocity.
         blur = d.delta * speed * d.delta * speed
         track.x[k, 0], track.x[k, 1] = d.z[0], d.z[1]

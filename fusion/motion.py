@@ -1,9 +1,11 @@
-"""Horizontal motion: interacting multiple models, each nearly constant velocity, closed form.
+"""Horizontal motion: interacting multiple models, all linear and in closed form.
 
 A track has K modes, each a state (east, north, rate of each) with a covariance packed as the upper
-triangle by rows (10 numbers), and a probability. The modes differ in the density of their white
-acceleration and in how fast a mover just found is taken to go. Between updates a mover may change
-its mode; the mixing depends on the time gone by, so it does not matter how often one looks.
+triangle by rows (10 numbers), and a probability. In each the velocity is nearly constant, or is
+forgotten: so one stands. The modes differ in the density of their white acceleration, in that, and
+in how fast a mover just found is taken to go (`fusion.motions`, `fusion.habits`). Between updates a
+mover may change its mode; the mixing depends on the time gone by, so it does not matter how often
+one looks.
 
 References
 ----------
@@ -20,6 +22,7 @@ import numpy as np
 from fusion.jit import kernel
 from fusion.records import MODES, PACKED, PREDICTED
 from model.arrays import Array, Floats
+from model.taxonomy import UNKNOWN
 
 UPPER = (np.array([0, 0, 0, 0, 1, 1, 1, 2, 2, 3]), np.array([0, 1, 2, 3, 1, 2, 3, 2, 3, 3]))
 """Row and column of each packed number."""
@@ -36,8 +39,8 @@ def leave_of(dt: float, sojourn_s: float) -> float:
 
 @kernel
 def mix_and_predict(
-    x: Floats, P: Floats, mu: Floats, dt: float, leave: float, density: Floats, share: Floats,
-    x_out: Floats, P_out: Floats, mu_out: Floats,
+    x: Floats, P: Floats, mu: Floats, dt: float, leave: float, density: Floats, damping: Floats,
+    share: Floats, x_out: Floats, P_out: Floats, mu_out: Floats,
 ) -> None:  # fmt: skip
     """Predict one track.
 
@@ -49,6 +52,8 @@ def mix_and_predict(
         Seconds since then, not negative, and `leave_of` them.
     density
         (K,) white-acceleration density of each mode, m²/s³.
+    damping
+        (K,) rate at which each mode forgets its velocity, 1/s.
     share
         (K,) probability of each mode where a mover changes its mode, adding up to 1.
     x_out, P_out, mu_out
@@ -85,7 +90,7 @@ def mix_and_predict(
             P_out[j, 7] += w * (P[i, 7] + d2 * d2)
             P_out[j, 8] += w * (P[i, 8] + d2 * d3)
             P_out[j, 9] += w * (P[i, 9] + d3 * d3)
-        predict_one(x_out[j], P_out[j], dt, density[j])
+        predict_one(x_out[j], P_out[j], dt, density[j], damping[j])
 
 
 @kernel
@@ -96,27 +101,49 @@ def carry(x: Floats, P: Floats, dt: float) -> None:
     the time of the report, updated there, and carried forward again. What the mover did meanwhile
     besides going straight on is left out of it, so this is for reports that are little late.
     """
-    predict_one(x, P, dt, 0.0)
+    predict_one(x, P, dt, 0.0, 0.0)
 
 
 @kernel
-def predict_one(x: Floats, P: Floats, dt: float, density: float) -> None:
-    """Predict one mode in place: `x` (4,), `P` (10,)."""
-    x[0] += dt * x[2]
-    x[1] += dt * x[3]
+def predict_one(x: Floats, P: Floats, dt: float, density: float, damping: float) -> None:
+    """Predict one mode in place: `x` (4,), `P` (10,).
+
+    With `damping` 0 the velocity is nearly constant; otherwise it is an Ornstein-Uhlenbeck process.
+    """
     noise = density * dt
     half = 0.5 * noise * dt
     third = noise * dt * dt / 3.0
+    far, keep = dt, 1.0  # position by velocity, velocity by velocity
+    if damping > 0.0:
+        u = damping * dt
+        keep = math.exp(-u)
+        far = -math.expm1(-u) / damping
+        noise = -0.5 * density * math.expm1(-2.0 * u) / damping
+        half = 0.5 * density * far * far
+        if u > _SMALL:
+            third = (density * (dt - 2.0 * far) + noise) / (damping * damping)
+        else:  # its series: the difference would be lost in rounding
+            third *= 1.0 - 0.75 * u + 0.35 * u * u
+    x[0] += far * x[2]
+    x[1] += far * x[3]
+    x[2] *= keep
+    x[3] *= keep
     p02, p03, p12, p13, p22, p23, p33 = P[2], P[3], P[5], P[6], P[7], P[8], P[9]
-    P[0] += dt * (2.0 * p02 + dt * p22) + third
-    P[1] += dt * (p03 + p12 + dt * p23)
-    P[2] = p02 + dt * p22 + half
-    P[3] = p03 + dt * p23
-    P[4] += dt * (2.0 * p13 + dt * p33) + third
-    P[5] = p12 + dt * p23
-    P[6] = p13 + dt * p33 + half
-    P[7] = p22 + noise
-    P[9] = p33 + noise
+    P[0] += far * (2.0 * p02 + far * p22) + third
+    P[1] += far * (p03 + p12 + far * p23)
+    P[2] = keep * (p02 + far * p22) + half
+    P[3] = keep * (p03 + far * p23)
+    P[4] += far * (2.0 * p13 + far * p33) + third
+    P[5] = keep * (p12 + far * p23)
+    P[6] = keep * (p13 + far * p33) + half
+    P[7] = keep * keep * p22 + noise
+    P[8] = keep * keep * p23
+    P[9] = keep * keep * p33 + noise
+
+
+_SMALL = 0.02
+"""Damping times seconds below which a series is more exact than the closed form: both then err by
+less than 1e-5."""
 
 
 @kernel
@@ -170,15 +197,10 @@ def _moments(
     for n in range(len(records)):
         of = records[n]
         mix_and_predict(
-            of.x, of.P, of.mu, dt[n], leave_of(dt[n], s.sojourn_s), s.acceleration_density, EVEN,
-            to.x, to.P, to.mu,
+            of.x, of.P, of.mu, dt[n], leave_of(dt[n], s.sojourn_s), s.motion_density[UNKNOWN],
+            s.motion_damping[UNKNOWN], s.motion_share[UNKNOWN], to.x, to.P, to.mu,
         )  # fmt: skip
         combine(to.x, to.P, to.mu, mean[n], spread[n])
-
-
-EVEN = np.full(MODES, 1.0 / MODES)
-"""Modes of equal shares. What is said of a track is predicted by these and by the settings, not by
-what was learned: so what was said of one that no report has touched is what would be said now."""
 
 
 def unpacked(P: Floats) -> Floats:

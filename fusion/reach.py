@@ -7,7 +7,7 @@ import numpy as np
 from fusion.classes import class_probability
 from fusion.existence import probability, unseen_of
 from fusion.gathered import PLAIN
-from fusion.habits import SHARE, lively
+from fusion.habits import manners
 from fusion.jit import kernel
 from fusion.motion import carry, combine, leave_of, mix_and_predict
 from fusion.near import rows_named, rows_near
@@ -107,7 +107,7 @@ def predict(
     looked = view[0] == PLAIN
     i = 0
     last, leave = -1.0, 0.0
-    density, share = lively(habits, s), habits[SHARE : SHARE + MODES]
+    density, share = manners(habits, s)
     for row in range(len(chosen)):
         if not chosen[row] or rows[row].status == _DELETED:
             continue
@@ -117,9 +117,11 @@ def predict(
         if to.dt >= 0.0:
             if to.dt != last:  # mostly the same for all that a sensor looks at
                 last, leave = to.dt, leave_of(to.dt, s.sojourn_s)
+            motion = track.motion
             mix_and_predict(
-                track.x, track.P, track.mu, to.dt, leave, density, share, to.x, to.P, to.mu
-            )
+                track.x, track.P, track.mu, to.dt, leave, density[motion], s.motion_damping[motion],
+                share[motion], to.x, to.P, to.mu,
+            )  # fmt: skip
         else:
             for k in range(MODES):
                 for a in range(4):

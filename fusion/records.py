@@ -50,6 +50,7 @@ TRACK = np.dtype(
         ("identity_kind", "u1"),
         ("mode", "u1"),
         ("moved", "u1"),  # whether it ever went anywhere
+        ("motion", "u1"),  # whose models of motion it follows: a class (`fusion.motions`)
         ("sensors", "i4", (MAX_SENSORS,)),  # heard last, newest first; -1: none
         ("heard", "i8", (MAX_SENSORS,)),  # ns, when each of them was
         ("by_angle", "u1", (MAX_SENSORS,)),  # whether it then gave a bearing, and no place

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fusion.motions import Motion, by_class
 from fusion.records import MODES, PARTS
 from model.arrays import Array
 from model.time import NS_PER_S
@@ -261,9 +262,13 @@ def _record(settings: Settings) -> Array:
         if len(value) != length:
             raise ValueError(f"Settings.{field.name}: {len(value)} values, not {length}")
         kinds.append((field.name, "f8", (length,)))
+    motions = by_class(settings.acceleration_density, settings.initial_speed_mps)
+    kinds += [(f"motion_{field.name}", "f8", (len(motions), MODES)) for field in fields(Motion)]
     record = np.zeros(1, np.dtype(kinds, align=True))
     for field in fields(settings):
         record[field.name][0] = getattr(settings, field.name)
+    for field in fields(Motion):
+        record[f"motion_{field.name}"][0] = [getattr(motion, field.name) for motion in motions]
     return record
 
 

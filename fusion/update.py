@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from fusion.classes import learn_class
+from fusion.classes import learn_class, take_motion
 from fusion.jit import kernel
 from fusion.motion import carry, combine
 from fusion.records import MODES, PACKED, WORDS, Record
@@ -72,7 +72,8 @@ def take_in(
         track.hits += 1
         hear(track, index, now, False)
         track.placed, track.lift, track.crossed = max(track.placed, now), 0.0, 0
-        learn_class(track, d, sensor, room)
+        if learn_class(track, d, sensor, room):
+            take_motion(track, s, mean, spread, room[0])
         if d.name != 0:
             track.name, track.identity_kind = d.name, d.identity_kind
             for w in range(WORDS):

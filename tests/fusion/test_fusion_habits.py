@@ -7,8 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fusion import habits
+from fusion.motions import ANY
 from fusion.records import MEASURED, MODES, PAIR, PREDICTED, TRACK
 from fusion.settings import Settings
+from model.taxonomy import CLASS_INDEX
 from model.tracks import Status
 
 DEFAULT = Settings()
@@ -19,6 +21,7 @@ RECORD = DEFAULT.record[0]
 def learned(status, x, P, mu) -> Any:
     rows = np.zeros(len(mu), TRACK)
     rows["status"], rows["x"], rows["P"], rows["mu"] = status, x, P, mu
+    rows["motion"] = ANY
     held = habits.none_yet()
     habits.learn_habits(rows, len(rows), len(rows), RECORD, held)
     return held
@@ -32,13 +35,23 @@ def speeds(held) -> Any:
     return held[habits.SPEED : habits.SPEED + MODES]
 
 
+def test_who_has_models_of_its_class_teaches_nothing():
+    rows = np.zeros(50, TRACK)
+    rows["status"], rows["mu"], rows["x"] = Status.CONFIRMED, (0.1, 0.9), 30.0
+    rows["motion"] = CLASS_INDEX["uav"]
+    held = habits.none_yet()
+    habits.learn_habits(rows, len(rows), len(rows), RECORD, held)
+    assert np.allclose(shares(held), 1.0 / MODES)
+    assert np.allclose(speeds(held), SPEED)
+
+
 def judged(held, error_m, variance_m2, noise_m2, count=50) -> None:
     """Settled tracks of the last mode, each with a detection so far off on both axes."""
     predicted, rows = np.zeros(count, PREDICTED), np.zeros(count, TRACK)
     predicted["row"] = np.arange(count)
     predicted["P"][:, :, [0, 4, 7, 9]] = variance_m2
     predicted["mu"][:, -1] = 1.0
-    rows["status"], rows["hits"] = Status.CONFIRMED, habits.SEEN
+    rows["status"], rows["hits"], rows["motion"] = Status.CONFIRMED, habits.SEEN, ANY
     scan, pairs = np.zeros(count, MEASURED), np.zeros(count, PAIR)
     scan["z"], scan["R"] = error_m, noise_m2 * np.eye(2)
     pairs["row"] = pairs["item"] = np.arange(count)

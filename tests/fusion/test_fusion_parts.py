@@ -51,7 +51,9 @@ def predicted(x, P, mu, step, density, sojourn_s=20.0, share=HALF) -> Any:
     """One track, its modes' covariances as matrices."""
     out = np.empty((MODES, 4)), np.empty((MODES, 10)), np.empty(MODES)
     leave = leave_of(step, sojourn_s)
-    mix_and_predict(x, packed(P), mu, step, leave, np.asarray(density), share, *out)
+    mix_and_predict(
+        x, packed(P), mu, step, leave, np.asarray(density), np.zeros(MODES), share, *out
+    )
     return out[0], unpacked(out[1]), out[2]
 
 
