@@ -5,17 +5,17 @@ itself: anyone who holds it can compute the tracks again.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from config.schema import CoverageTable, LimitsTable, RegionTable, SensorTable
+from config.schema import CoverageTable, LimitsTable, RegionTable, SensorTable, SourceTable
 from model.detections import Mode
 from model.frames import Region
-from model.sensors import Coverage, DetectionProbability, Sensor, Sensors, Sigmas
+from model.sensors import Coverage, DetectionProbability, Sensor, Sensors, Sigmas, Source
 from model.taxonomy import N_CLASSES, class_index
 from sharing.agreement import Agreement, parse_agreement
 
@@ -42,6 +42,8 @@ class EngineConfig:
         How far behind the newest report a late one is still fused.
     agreements
         What partners give us, by the partner's name.
+    sources
+        Who speaks for sensors, and how many messages a second that may be.
     """
 
     node: str
@@ -53,6 +55,7 @@ class EngineConfig:
     decode_timeout_s: float
     late_window_s: float
     agreements: Mapping[str, Agreement] = field(default_factory=dict)
+    sources: tuple[Source, ...] = ()
 
 
 def engine_payload(
@@ -63,6 +66,7 @@ def engine_payload(
     limits: LimitsTable,
     adapters: dict[str, str],
     agreements: Mapping[str, str] | None = None,
+    sources: Sequence[SourceTable] = (),
 ) -> bytes:
     """JSON of everything that decides outputs: the payload of a CONFIG record.
 
@@ -76,6 +80,8 @@ def engine_payload(
         Name and version of each adapter in use.
     agreements
         Texts of the agreements under which partners give to us, by the partner's name.
+    sources
+        Who speaks for which sensors.
     """
     return msgspec.json.encode(
         {
@@ -93,6 +99,7 @@ def engine_payload(
                 for sensor in sensors
             ],
             **_partners(agreements or {}),
+            **_sources(sources),
         }
     )
 
@@ -110,6 +117,14 @@ def _partners(agreements: Mapping[str, str]) -> dict[str, Any]:
         return {}
     rows = [{"id": name, "receive_agreement": text} for name, text in agreements.items()]
     return {"partner": rows}
+
+
+def _sources(sources: Sequence[SourceTable]) -> dict[str, Any]:
+    """Nothing where there are none; nothing of certificates, which decide no output."""
+    if not sources:
+        return {}
+    include = {"id", "sensors", "max_rate_hz"}
+    return {"source": [source.model_dump(mode="json", include=include) for source in sources]}
 
 
 def engine_config(payload: bytes) -> EngineConfig:
@@ -136,6 +151,10 @@ def engine_config(payload: bytes) -> EngineConfig:
             table["id"]: parse_agreement(table["receive_agreement"], f"partner {table['id']}")
             for table in document.get("partner", ())
         },
+        sources=tuple(
+            Source(table["id"], tuple(table["sensors"]), table["max_rate_hz"])
+            for table in document.get("source", ())
+        ),
     )
 
 
@@ -185,6 +204,7 @@ def sensor_of(table: SensorTable) -> Sensor:
             velocity_mps=table.sigma_velocity_mps,
         ),
         max_rate_hz=table.max_rate_hz,
+        priority=table.priority,
         classes=classes,
         options=table.options,
         topics=tuple(table.topics),

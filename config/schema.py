@@ -88,6 +88,7 @@ class SensorTable(Table):
     sigma_range_rate_mps: Positive = 1.0
     sigma_velocity_mps: Positive = 1.0
     max_rate_hz: NotNegative = 0.0
+    priority: Annotated[int, Field(ge=0, le=9)] = 5
     class_: dict[str, Probability] | None = Field(default=None, alias="class")
     options: dict[str, Any] = {}
     topics: list[str] = []
@@ -104,6 +105,7 @@ class SourceTable(Table):
 
     id: Name
     sensors: Annotated[list[Name], Field(min_length=1)]
+    max_rate_hz: NotNegative = 0.0
     certificate: str | None = None
 
 
@@ -194,6 +196,7 @@ class LimitsTable(Table):
     decode_timeout_s: Annotated[float, Field(gt=0, le=30)] = 1.0
     late_window_s: Annotated[float, Field(ge=0, le=120)] = 10.0
     snapshot_every_s: Positive = 5.0
+    shed_after_s: Annotated[float, Field(ge=0, le=60)] = 1.0
 
 
 class ServeTable(Table):

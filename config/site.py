@@ -140,7 +140,13 @@ def load_site(path: Path, adapters: Mapping[str, Adapter] | None = None) -> Site
     file = _read(path, SiteFile)
     versions = _check_adapters(path, file.sensor, adapters)
     payload = engine_payload(
-        file.node.name, file.node.mode, file.region, file.sensor, file.limits, versions
+        file.node.name,
+        file.node.mode,
+        file.region,
+        file.sensor,
+        file.limits,
+        versions,
+        sources=file.source,
     )
     return Site(
         path=path,
@@ -184,7 +190,9 @@ def load_sensors(
         return site.payload
     file = _validate(path, document, SensorsFile)
     versions = _check_adapters(path, file.sensor, adapters)
-    return engine_payload(node, "live", file.region, file.sensor, file.limits, versions)
+    return engine_payload(
+        node, "live", file.region, file.sensor, file.limits, versions, sources=file.source
+    )
 
 
 def _document(path: Path) -> dict[str, Any]:

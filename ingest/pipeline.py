@@ -33,7 +33,7 @@ from model.detections import Detections, Mode
 from model.errors import Quarantined, Reason, SnapshotError
 from model.ports import Adapter, Decoded, Messages
 from model.records import Kind, Record
-from model.sensors import Sensors
+from model.sensors import Sensors, Source
 from model.time import NS_PER_S
 
 __all__ = ["Ingest", "Ingested", "Limits", "SensorCount"]
@@ -77,6 +77,8 @@ class Ingest:
         By name; ``report`` must be among them.
     limits
         Bounds of time and memory.
+    sources
+        Who speaks for sensors, and how often.
 
     Raises
     ------
@@ -96,6 +98,7 @@ class Ingest:
         sensors: Sensors,
         adapters: Mapping[str, Adapter],
         limits: Limits | None = None,
+        sources: Sequence[Source] = (),
     ) -> None:
         self._node, self._mode = node, mode
         self._adapters = dict(adapters)
@@ -108,6 +111,7 @@ class Ingest:
         self._frames = Seen(self._limits.max_boots, self._limits.max_intervals)
         self._reports = Seen(self._limits.max_boots, self._limits.max_intervals)
         self._rates = RateLimit()
+        self._sources = _by_sensor(sources)
         self._shed: dict[int, Reason] = {}
         self._counts: dict[str, SensorCount] = {}
 
@@ -125,7 +129,14 @@ class Ingest:
         """Counts by sensor id since the journal began, as plain data; part of the snapshot."""
         return {sensor: count.plain() for sensor, count in sorted(self._counts.items())}
 
-    def reconfigure(self, sensors: Sensors, limits: Limits | None = None) -> None:
+    def sensor_of(self, topic: str) -> int:
+        """Index of the sensor whose bytes come on a topic; -1: nobody's, or no bytes."""
+        route = self._routes.find(topic)
+        return route.sensor if isinstance(route, Route) and route.adapter else -1
+
+    def reconfigure(
+        self, sensors: Sensors, limits: Limits | None = None, sources: Sequence[Source] = ()
+    ) -> None:
         """Use another sensors table from the next record on; what is remembered stays.
 
         Parameters
@@ -135,6 +146,8 @@ class Ingest:
             ``""`` and is deaf.
         limits
             Time bounds from now on; those of memory stay. None: all as they are.
+        sources
+            Who speaks for sensors from now on.
 
         Raises
         ------
@@ -149,6 +162,7 @@ class Ingest:
         self._routes = Routes(self._node, self._mode, sensors, self._adapters)
         self._sensors = sensors
         self._limits = limits or self._limits
+        self._sources = _by_sensor(sources)
 
     def shed(self, offset: int, reason: str = Reason.DECODER_TIMEOUT) -> None:
         """Do not decode the message at an offset to come: a journaled decision says so.
@@ -178,6 +192,8 @@ class Ingest:
                 self._sort(record, inboxes, counts, refused)
             elif record.kind == Kind.OVERSIZE:
                 refused.append(self._oversize(record, counts))
+            if self._shed:  # also of one that was refused before anybody asked
+                self._shed.pop(record.offset, None)
         tables: list[Detections] = []
         timed_out: list[int] = []
         decoded = 0
@@ -248,7 +264,12 @@ class Ingest:
             detail = f"more than {sensor.max_rate_hz:g} messages a second"
             refused.append(refusal(offset, -1, sensor.id, Reason.RATE, detail))
             return
-        if self._shed and (why := self._shed.pop(offset, None)) is not None:
+        source = self._sources.get(sensor.id)
+        if source and not self._rates.allows(f"source:{source.id}", source.max_rate_hz, received):
+            detail = f"more than {source.max_rate_hz:g} messages a second of source {source.id}"
+            refused.append(refusal(offset, -1, sensor.id, Reason.RATE, detail))
+            return
+        if self._shed and (why := self._shed.get(offset)) is not None:
             refused.append(guard.shed_refusal(offset, sensor.id, why))
             return
         inbox = inboxes[route.adapter]
@@ -379,3 +400,9 @@ class Ingest:
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             raise SnapshotError(f"ingest: snapshot is not as it was made: {error!r}") from error
         return tuple(notes)
+
+
+def _by_sensor(sources: Sequence[Source]) -> dict[str, Source]:
+    """Sources that have a limit, by their sensors."""
+    limited = [source for source in sources if source.max_rate_hz > 0.0]
+    return {sensor: source for source in reversed(limited) for sensor in source.sensors}

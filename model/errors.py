@@ -84,6 +84,10 @@ class Reason(StrEnum):
     UNKNOWN_SENSOR = "unknown_sensor"
     BAD_FRAME = "bad_frame"
     RATE = "rate"
+    # let go by a core that could not keep up
+    SHED_SUPERSEDED = "shed_superseded"
+    SHED_STALE = "shed_stale"
+    SHED_PRIORITY = "shed_priority"
     # found by a decoder
     NOT_JSON = "not_json"
     NOT_MSGPACK = "not_msgpack"

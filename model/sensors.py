@@ -109,6 +109,8 @@ class Sensor:
         Defaults for what a detection does not give.
     max_rate_hz
         Reports per second above which reports are quarantined; 0: no limit.
+    priority
+        0 to 9; of a node that cannot keep up the lowest are shed first.
     classes
         Prior class probabilities (K,) of what it sees, or None.
     options
@@ -134,6 +136,7 @@ class Sensor:
     assumed_height_m: float | None = None
     sigmas: Sigmas = field(default_factory=Sigmas)
     max_rate_hz: float = 0.0
+    priority: int = 5
     classes: tuple[float, ...] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     topics: tuple[str, ...] = ()
@@ -142,6 +145,26 @@ class Sensor:
     def latency_ns(self) -> int:
         """`latency_s` in whole nanoseconds."""
         return round(self.latency_s * 1e9)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Who speaks for sensors.
+
+    Parameters
+    ----------
+    id
+        Its name.
+    sensors
+        Ids of its sensors; a sensor that two speak for counts as the first one's.
+    max_rate_hz
+        Messages a second of all its sensors together above which messages are quarantined; 0: no
+        limit.
+    """
+
+    id: str
+    sensors: tuple[str, ...]
+    max_rate_hz: float = 0.0
 
 
 class Sensors:

@@ -20,6 +20,7 @@ import numpy as np
 from adapters.registry import load_all
 from config import Site, engine_config, load_site
 from fusion.warm import warm_up
+from ingest.shedding import decisions
 from journal.log import SegmentedLog
 from journal.snapshot import SnapshotStore
 from model.errors import (
@@ -39,7 +40,9 @@ from vedette.intake import Intake, shed_payload
 from vedette.metrics import Metrics
 from vedette.outputs import OutputLog
 from vedette.recovery import CHUNK, chunks, recover, save
+from vedette.relief import Relief
 from vedette.retention import StoredMarks
+from vedette.stages import CoreStages
 
 log = logging.getLogger("vedette.core")
 
@@ -102,6 +105,8 @@ class Core:
         self.adapters = load_all()
         self.engine = Engine(engine_config, self.adapters)
         self.metrics = Metrics()
+        self.stages = CoreStages(self.metrics.registry)
+        self.relief = Relief(site.limits.shed_after_s)
         self.intake: Intake | None = None
         self._next = 0
         self._began = time.monotonic()
@@ -212,9 +217,11 @@ class Core:
 
     def _take(self, intake: Intake, timeout_s: float) -> bool:
         """Process what is there; returns whether there was anything."""
-        records = intake.take(timeout_s)
-        if records is None:
+        taken = intake.take(timeout_s)
+        if taken is None:
             return False
+        records = taken.records
+        self.stages.journaled(records, taken.durable_ns)
         if records[0].offset > self._next:  # memory was full; the journal has them all
             for chunk in chunks(self.journal.read(self._next)):
                 self._process([r for r in chunk if r.offset < records[0].offset])
@@ -222,19 +229,35 @@ class Core:
                     break
                 self._timers()
         if records[0].offset == self._next:
+            if self.relief.behind(records):
+                self._relieve(intake, records)
             for start in range(0, len(records), CHUNK):
                 self._process(records[start : start + CHUNK])
         return True
 
+    def _relieve(self, intake: Intake, records: Sequence[Record]) -> None:
+        """Decide, and journal, what of all that waits is not decoded, as the core is behind."""
+        for reason, offsets in self.relief.decide([records, *intake.waiting()], self.engine):
+            if not intake.decide(decisions(reason, offsets), self._waits):
+                raise _Undecided
+            for offset in offsets.tolist():
+                self.engine.shed(offset, reason)
+            self.relief.shed(reason, len(offsets))
+            self.metrics.relieved.labels(reason).inc(len(offsets))
+            log.warning("shed inputs=%d reason=%s", len(offsets), reason)
+
     def _process(self, records: Sequence[Record]) -> None:
         if not records:
             return
+        began = time.perf_counter()
         batch = self.engine.process(records)
+        fused_ns = time.time_ns()
         if self.engine.timed_out and not self._shed(self.engine.timed_out):
             raise _Undecided
         published_ns = self.outputs.write(batch)
         self._next = records[-1].offset + 1
-        self._count(records, batch, published_ns or time.time_ns())
+        self._count(records, batch, fused_ns, published_ns or time.time_ns())
+        self.relief.processed(len(records), time.perf_counter() - began)
 
     def _shed(self, offsets: Sequence[int]) -> bool:
         """Journal that inputs were not decoded, before anybody sees outputs made without them.
@@ -245,11 +268,11 @@ class Core:
             False: the journal is full, and the core was asked to stop.
         """
         reason = Reason.DECODER_TIMEOUT
-        decisions = [shed_payload(offset, reason) for offset in offsets]
+        payloads = [shed_payload(offset, reason) for offset in offsets]
         if self.intake is None:  # nobody else writes the journal yet
-            done = self._append([(Kind.SHED, decision) for decision in decisions])
+            done = self._append([(Kind.SHED, payload) for payload in payloads])
         else:
-            done = self.intake.decide(decisions, self._waits)
+            done = self.intake.decide(payloads, self._waits)
         if done:
             self.metrics.shed.inc(len(offsets))
             log.error("shed offsets=%s reason=%s", ",".join(map(str, offsets[:10])), reason)
@@ -275,7 +298,9 @@ class Core:
         self._timers()
         return not self.stopping.is_set()
 
-    def _count(self, records: Sequence[Record], batch: OutputBatch, published_ns: int) -> None:
+    def _count(
+        self, records: Sequence[Record], batch: OutputBatch, fused_ns: int, published_ns: int
+    ) -> None:
         metrics = self.metrics
         reports, detections = batch.detections.n_reports, batch.detections.n_detections
         self._passed = (self._passed[0] + reports, self._passed[1] + detections)
@@ -285,8 +310,11 @@ class Core:
         metrics.updates.inc(len(batch.updates))
         metrics.foreign_updates.inc(len(batch.foreign))
         messages = (Kind.MESSAGE, Kind.OVERSIZE, Kind.PARTNER)
-        received = [record.received_ns for record in records if record.kind in messages]
-        metrics.published(np.array(received, dtype=np.int64), published_ns)
+        received = np.array(
+            [record.received_ns for record in records if record.kind in messages], dtype=np.int64
+        )
+        metrics.published(received, published_ns)
+        self.stages.fused(batch.detections, received, fused_ns, published_ns)
         if batch.quarantined:
             self._refused(batch.quarantined)
 
@@ -384,6 +412,7 @@ class Core:
             "journal_used_mb": round(journal["bytes"] / 2**20, 1),
             "journal_budget_mb": self.site.limits.journal_budget_mb,
             "journal": journal,
+            "shed": self.relief.status(now_ns),
             "outputs_stalled": self.outputs.stalled,
             "tracks": counters.get("tracks", {}),
             "counters": counters,

@@ -11,6 +11,7 @@ from typing import Any
 from config import EngineConfig
 from fusion import Tracker
 from ingest.pipeline import Ingest, Limits
+from ingest.shedding import Rules
 from model.detections import Detections
 from model.errors import Quarantined, SnapshotError, VedetteError
 from model.foreign import ForeignUpdates
@@ -58,6 +59,7 @@ class Engine:
         self._tracker: Tracker | None = None
         self._receiver: Receiver | None = None
         self._shed: dict[int, str] = {}
+        self._rules: Rules | None = None
         self.timed_out: tuple[int, ...] = ()
         self.next_offset = 0
 
@@ -90,6 +92,19 @@ class Engine:
     def sensor_ids(self) -> tuple[str, ...]:
         """Names behind the sensor indices of the outputs."""
         return () if self._config is None else self._config.sensors.ids
+
+    @property
+    def rules(self) -> Rules | None:
+        """What may be shed of each sensor; None before the first CONFIG record."""
+        return self._rules
+
+    def sensor_of(self, topic: str) -> int:
+        """Index of the sensor whose bytes come on a topic; -1: nobody's."""
+        return -1 if self._ingest is None else self._ingest.sensor_of(topic)
+
+    def is_shed(self, offset: int) -> bool:
+        """Whether it was told that the input at an offset to come is not to be decoded."""
+        return offset in self._shed
 
     def shed(self, offset: int, reason: str) -> None:
         """Tell beforehand that an input was journaled as not to be decoded."""
@@ -148,6 +163,9 @@ class Engine:
         flush()
         self.timed_out = tuple(timed_out)
         self.next_offset = records[-1].offset + 1
+        if self._shed:
+            for record in records:
+                self._shed.pop(record.offset, None)
         return OutputBatch(
             first=records[0].offset,
             through=records[-1].offset,
@@ -234,7 +252,9 @@ class Engine:
         before = self._config
         if before is None or (before.node, before.mode) != (config.node, config.mode):
             # Other topics; what was seen before stays seen.
-            ingest = Ingest(config.node, config.mode, sensors, self._adapters, limits)
+            ingest = Ingest(
+                config.node, config.mode, sensors, self._adapters, limits, config.sources
+            )
             if self._ingest is not None:
                 ingest.restore(self._ingest.snapshot())
             for offset, reason in self._shed.items():
@@ -243,7 +263,7 @@ class Engine:
             # What partners gave to a node of another name is not ours.
             self._receiver = Receiver(config.agreements, config.node, config.mode)
         else:
-            self._parts()[0].reconfigure(sensors, limits)
+            self._parts()[0].reconfigure(sensors, limits, config.sources)
             self._parts()[2].reconfigure(config.agreements)
         if self._tracker is None:
             self._tracker = Tracker(
@@ -251,6 +271,10 @@ class Engine:
             )
         else:
             self._tracker.reconfigure(sensors, config.region, late_window_s=config.late_window_s)
+        self._rules = Rules.of(
+            sensors,
+            {sensor: source.id for source in reversed(config.sources) for sensor in source.sensors},
+        )
         self._payload, self._config = payload, replace(config, sensors=sensors)
 
 

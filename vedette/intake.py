@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from config import Site
 from journal.commit import ROW_BYTES, GroupCommitter
@@ -57,6 +57,13 @@ OVER_BUDGET = "over what a partner may send in a time; it comes again"
 
 WAIT_S = 0.5
 """How long one try to submit waits for room in the journal's queue, s."""
+
+
+class Taken(NamedTuple):
+    """Durable records in order, and when they became durable, UTC ns."""
+
+    records: list[Record]
+    durable_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +163,7 @@ class Intake:
         self._loose: list[Token] = []
         self._stopping = threading.Event()
         self._ticker = threading.Thread(target=self._tick, name="ticks", daemon=True)
-        self._waiting: deque[list[Record]] = deque()
+        self._waiting: deque[Taken] = deque()
         self._waiting_records = 0
         self._ready = threading.Condition()
         self._committer: GroupCommitter | None = None
@@ -218,7 +225,7 @@ class Intake:
 
     # -- what the main thread uses
 
-    def take(self, timeout_s: float) -> list[Record] | None:
+    def take(self, timeout_s: float) -> Taken | None:
         """Next durable records in order; None: nothing came in time.
 
         Batches that did not fit into memory are left out: the caller sees the gap in the offsets
@@ -230,8 +237,13 @@ class Intake:
             if not self._waiting:
                 return None
             batch = self._waiting.popleft()
-            self._waiting_records -= len(batch)
+            self._waiting_records -= len(batch.records)
             return batch
+
+    def waiting(self) -> list[list[Record]]:
+        """Batches that `take` will give, oldest first; they stay."""
+        with self._ready:
+            return [batch.records for batch in self._waiting]
 
     def configure(self, payload: bytes) -> bool:
         """Journal a configuration, which comes back by `take`; False: not now, ask again.
@@ -421,7 +433,7 @@ class Intake:
         self._acks.tick(now_ns)
         with self._ready:
             if self._waiting_records + len(records) <= BACKLOG:
-                self._waiting.append(list(records))
+                self._waiting.append(Taken(list(records), now_ns))
                 self._waiting_records += len(records)
             self._ready.notify()
         waiting: dict[PartnerLink, list[Token]] = {}
@@ -437,18 +449,3 @@ class Intake:
 def shed_payload(offset: int, reason: str) -> bytes:
     """Payload of a SHED record."""
     return json.dumps({"offset": offset, "reason": reason}).encode()
-
-
-def shed_of(record: Record) -> tuple[int, str]:
-    """Offset and reason of a SHED record.
-
-    Raises
-    ------
-    JournalError
-        If it is none.
-    """
-    try:
-        document = json.loads(record.payload)
-        return int(document["offset"]), str(document["reason"])
-    except (ValueError, TypeError, KeyError) as error:
-        raise JournalError(f"journal offset {record.offset}: no SHED record: {error}") from error

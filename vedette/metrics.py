@@ -72,6 +72,12 @@ class Metrics:
         self.foreign_updates = self._counter("foreign_updates", "Track updates that partners gave")
         self.snapshots = self._counter("snapshots", "Snapshots saved")
         self.shed = self._counter("shed", "Inputs shed because their decoding ran out of time")
+        self.relieved = Counter(
+            "vedette_core_relieved",
+            "Inputs not decoded because the core could not keep up, by reason",
+            ["reason"],
+            registry=self.registry,
+        )
         self.notices = Counter(
             "vedette_core_quarantine_notices",
             "Quarantine notices published by outcome",

@@ -11,13 +11,13 @@ from dataclasses import replace
 from itertools import islice, takewhile
 
 from config import EngineConfig, engine_config
+from ingest.shedding import decided
 from journal.log import SegmentedLog
 from journal.snapshot import SnapshotStore
 from model.errors import JournalFull, SnapshotError, VedetteError
 from model.ports import Adapter
 from model.records import Kind, Record
 from vedette.engine import Engine
-from vedette.intake import shed_of
 from vedette.outputs import OutputLog
 
 log = logging.getLogger("vedette.core")
@@ -66,7 +66,12 @@ def recover(
         )
     replaying = Engine(_untimed, adapters)
     offset = _start(replaying, journal, outputs, snapshots)
-    shed = [shed_of(record) for record in journal.read(offset) if record.kind == Kind.SHED]
+    shed = [
+        decision
+        for record in journal.read(offset)
+        if record.kind == Kind.SHED
+        for decision in decided(record.payload, record.offset)
+    ]
     for decision in shed:
         replaying.shed(*decision)
     known = takewhile(lambda record: record.offset <= outputs.through, journal.read(offset))

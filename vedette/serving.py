@@ -41,6 +41,12 @@ SILENT_S = 5.0
 LAG_S = 60.0
 """Database lag from which the node is called unhealthy, s."""
 
+BEHIND_S = 2.0
+"""Age of the oldest input not processed from which the node is called unhealthy, s."""
+
+SHED_S = 60.0
+"""So long after an input was let go the node is called unhealthy, s."""
+
 DRAIN_S = 1.5
 """Longest that a stop waits for the database, s; what is left is stored after the next start."""
 
@@ -179,7 +185,8 @@ class NodeSource:
         ):
             self._gauges[name].set(value)
         self._partner_gauges.put(self._partners.rows(self._tail.status, time.time_ns()))
-        return str(self._tail.status.get("metrics", "")) + generate_latest(self._registry).decode()
+        own = generate_latest(self._registry) + generate_latest(self._storing.registry)
+        return str(self._tail.status.get("metrics", "")) + own.decode()
 
     def healthy(self) -> tuple[bool, str]:
         """Whether the node does its work, and why not in one line.
@@ -201,6 +208,12 @@ class NodeSource:
             problems.append(f"broker {broker.get('name')}: {broker.get('reason') or 'away'}")
         if refused := broker.get("refused_filters"):
             problems.append(f"broker {broker.get('name')}: refuses {refused} subscriptions")
+        if (behind_s := float(core.get("journal_lag_s", 0.0))) > BEHIND_S:
+            problems.append(f"the picture is {behind_s:.1f} s behind what has arrived")
+        shed = core.get("shed") or {}
+        if shed.get("last_s") is not None and shed["last_s"] < SHED_S:
+            total = ", ".join(f"{n} {reason}" for reason, n in sorted(shed["inputs"].items()))
+            problems.append(f"the core cannot keep up and lets inputs go ({total} since its start)")
         if stalled := core.get("journal", {}).get("stalled"):
             problems.append(f"journal: {stalled}")
         if stalled := core.get("outputs_stalled"):

@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from prometheus_client import CollectorRegistry
+
 from journal.codec import unpack_output
 from journal.reader import LogReader, OffsetBeyondEnd, OffsetReleased
 from model.errors import JournalError, StorageError
@@ -19,6 +21,7 @@ from model.records import Kind
 from storage.writer import Writer
 from vedette.after import after
 from vedette.retention import StoredMarks
+from vedette.stages import StoreStage
 from vedette.tail import first_after
 
 log = logging.getLogger("vedette.serve")
@@ -93,6 +96,11 @@ class Storing:
         Folder of the output log.
     dsn, node
         Database, and whose outputs they are.
+
+    Attributes
+    ----------
+    registry : prometheus_client.CollectorRegistry
+        How long reports took to be committed.
     """
 
     def __init__(self, outputs: Path, dsn: str, node: str) -> None:
@@ -100,6 +108,8 @@ class Storing:
         self._writer = Writer(dsn, node)
         self._marks = StoredMarks(outputs.parent)
         self._mark_due = 0.0
+        self.registry = CollectorRegistry()
+        self._stage = StoreStage(self.registry)
         self._status = StoringStatus()
         self._draining = threading.Event()
         self._stopping = threading.Event()
@@ -232,6 +242,9 @@ class Storing:
 
     def _write(self, batches: list[OutputBatch], cursor: int) -> None:
         written = self._writer.write(batches, cursor)
+        now_ns = time.time_ns()
+        for batch in batches:
+            self._stage.committed(batch.detections.received, now_ns)
         status = self._status
         self._set(
             cursor=cursor,

@@ -46,6 +46,7 @@ export function showStatus(parent, answer, fault) {
     { name: "Latency p99", value: number(latency.p99, 0, "ms") },
     lag("Journal lag", core.journal_lag_s, core.journal_lag_records),
     lag("Database lag", serve.database_lag_s, serve.database_lag_records),
+    shed(core.shed),
     { name: "Journal", value: budget(core.journal_used_mb, core.journal_budget_mb) },
     { name: "Viewers", value: number(answer.feed?.readers, 0) },
     peer("Broker", core.broker),
@@ -63,6 +64,15 @@ function lag(name, seconds, records) {
   if (typeof seconds === "number") parts.push(number(seconds, 1, "s"));
   if (typeof records === "number") parts.push(`${number(records, 0)} rec.`);
   return { name, value: parts.join(" · ") || NONE, trouble: seconds >= LAG_S };
+}
+
+/** @param {any} told @returns {import("./facts.js").Fact} */
+function shed(told) {
+  const rows = Object.entries(told?.inputs ?? {});
+  const total = rows.reduce((sum, [, count]) => sum + count, 0);
+  if (!total) return { name: "Let go", value: told ? "none" : NONE };
+  const named = rows.map(([reason, count]) => `${reason.replace("shed_", "")} ${number(count, 0)}`).join(", ");
+  return { name: "Let go", value: `${named}; last ${number(told.last_s, 0, "s")} ago`, wide: true, trouble: told.last_s < 60 };
 }
 
 /** @param {any} used MB @param {any} full MB */

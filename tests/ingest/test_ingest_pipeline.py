@@ -11,12 +11,17 @@ from hypothesis import strategies as st
 from adapters.ais.encode import position_report
 from adapters.mavlink import encode as mavlink
 from ingest.counts import SensorCount, total
+from ingest.pipeline import Ingest
 from ingest.routes import matches, unwrap, wrap
+from model.detections import Mode
 from model.errors import Reason, SnapshotError
+from model.sensors import Source
 from tests.adapters.samples import STATIC
 from tests.ingest.samples import (
+    ADAPTERS,
     NOW_NS,
     POSITION,
+    SENSORS,
     node,
     outcome,
     reasons,
@@ -122,6 +127,21 @@ def test_rate_limit_is_that_of_journaled_time():
     assert reasons(found) == [(2, -1, "rate"), (3, -1, "rate"), (5, -1, "rate")]
     assert found.counts["slow-1"].refused == {Reason.RATE: 3}
     assert node().process([at(offset, 0.0) for offset in range(9)]).detections.n_reports == 2
+
+
+def test_the_sensors_of_a_source_share_its_limit():
+    source = Source("mast", ("radar-1", "camera-1"), max_rate_hz=1.0)
+    ingest = Ingest("north", Mode.LIVE, SENSORS, ADAPTERS, sources=(source,))
+    inputs = [
+        record(at, topic(name), said(name), NOW_NS)
+        for at, name in enumerate(["radar-1", "camera-1", "radar-1", "uav-1", "slow-1"])
+    ]
+    found = ingest.process(inputs)
+    assert [(q.offset, q.reason) for q in found.quarantined if q.reason == Reason.RATE] == [
+        (2, Reason.RATE)
+    ]
+    ingest.reconfigure(SENSORS, sources=())  # the limit is gone with the source's
+    assert not ingest.process([record(9, topic("radar-1"), said("radar-1"), NOW_NS)]).quarantined
 
 
 def test_a_frame_brings_the_time_of_the_gateway():

@@ -7,13 +7,13 @@ import numpy as np
 
 from adapters.registry import load_all
 from config import engine_config
+from ingest.shedding import decided
 from journal.codec import unpack_output
 from journal.reader import LogReader
 from model.detections import Detections
 from model.records import Kind
 from model.tracks import TrackUpdates
 from vedette.engine import Engine
-from vedette.intake import shed_of
 
 
 def records(folder) -> Any:
@@ -39,7 +39,8 @@ def undisturbed(journal, step=7) -> Any:
     inputs = records(journal)
     for record in inputs:
         if record.kind == Kind.SHED:
-            engine.shed(*shed_of(record))
+            for decision in decided(record.payload, record.offset):
+                engine.shed(*decision)
     return [engine.process(inputs[at : at + step]) for at in range(0, len(inputs), step)]
 
 

@@ -14,6 +14,7 @@ from rich.progress import Progress
 
 from adapters.registry import load_all
 from config import engine_config, load_sensors
+from ingest.shedding import decided
 from journal.reader import LogReader
 from model.errors import InputFileError, Quarantined
 from model.ports import OutputBatch
@@ -169,8 +170,8 @@ def _journal_records(directory: Path, engine: Engine) -> tuple[Iterator[Record],
         )
     for record in _read_all(reader):
         if record.kind == Kind.SHED:
-            decision = msgspec.json.decode(record.payload)
-            engine.shed(decision["offset"], decision["reason"])
+            for decision in decided(record.payload, record.offset):
+                engine.shed(*decision)
     return _read_all(reader), reader.end(), str(directory)
 
 
