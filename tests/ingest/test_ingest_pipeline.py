@@ -22,6 +22,7 @@ from tests.ingest.samples import (
     NOW_NS,
     POSITION,
     SENSORS,
+    BadAdapter,
     node,
     outcome,
     reasons,
@@ -131,7 +132,8 @@ def test_rate_limit_is_that_of_journaled_time():
 
 def test_the_sensors_of_a_source_share_its_limit():
     source = Source("mast", ("radar-1", "camera-1"), max_rate_hz=1.0)
-    ingest = Ingest("north", Mode.LIVE, SENSORS, ADAPTERS, sources=(source,))
+    adapters = {**ADAPTERS, "bad": BadAdapter()}
+    ingest = Ingest("north", Mode.LIVE, SENSORS, adapters, sources=(source,))
     inputs = [
         record(at, topic(name), said(name), NOW_NS)
         for at, name in enumerate(["radar-1", "camera-1", "radar-1", "uav-1", "slow-1"])

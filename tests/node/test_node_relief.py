@@ -79,7 +79,7 @@ def test_what_is_let_go_is_journaled_and_stays_let_go(tmp_path, broker) -> None:
             time.sleep(0.01 * sum(record.kind == Kind.MESSAGE for record in batch))
             return process(batch)
 
-        core.engine.process = slowly  # type: ignore[method-assign]
+        core.engine.process = slowly  # type: ignore[assignment,method-assign]
         topic = "vedette/north/sensors/radar-1/reports"
         assert source.publish_all((topic, report(n)) for n in range(sent)).stored == sent
         until(lambda: core.relief.status(0)["inputs"])
