@@ -175,7 +175,7 @@ class Core:
         log.info("configured offset=%d sensors=%d", first, len(self.site.engine.sensors))
 
     def _live(self) -> None:
-        self.intake = intake = Intake(self.site, self.journal)
+        self.intake = intake = Intake(self.site, self.journal, self.stages.journaled)
         last = list(self.journal.read(max(self.journal.end - 1, self.journal.start)))
         intake.start(last[-1].received_ns if last else 0)
         self._snapshot_due = time.monotonic() + self.site.limits.snapshot_every_s
@@ -217,11 +217,9 @@ class Core:
 
     def _take(self, intake: Intake, timeout_s: float) -> bool:
         """Process what is there; returns whether there was anything."""
-        taken = intake.take(timeout_s)
-        if taken is None:
+        records = intake.take(timeout_s, CHUNK)
+        if records is None:
             return False
-        records = taken.records
-        self.stages.journaled(records, taken.durable_ns)
         if records[0].offset > self._next:  # memory was full; the journal has them all
             for chunk in chunks(self.journal.read(self._next)):
                 self._process([r for r in chunk if r.offset < records[0].offset])

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any
 
 from config import Site
 from journal.commit import ROW_BYTES, GroupCommitter
@@ -57,13 +57,6 @@ OVER_BUDGET = "over what a partner may send in a time; it comes again"
 
 WAIT_S = 0.5
 """How long one try to submit waits for room in the journal's queue, s."""
-
-
-class Taken(NamedTuple):
-    """Durable records in order, and when they became durable, UTC ns."""
-
-    records: list[Record]
-    durable_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +134,18 @@ class Intake:
         The node's site file.
     journal
         Opened for writing; from `start` to `stop` nobody else may append to it.
+    journaled
+        Called on the journal's thread with records that have become durable, and when, UTC ns.
     """
 
-    def __init__(self, site: Site, journal: SegmentedLog) -> None:
+    def __init__(
+        self,
+        site: Site,
+        journal: SegmentedLog,
+        journaled: Callable[[Sequence[Record], int], None] = lambda *_: None,
+    ) -> None:
         self._site = site
+        self._journaled = journaled
         self._journal = journal
         settings = settings_of(site)
         self._mark = AckMark(site.data_dir / "acked", settings)
@@ -163,7 +164,7 @@ class Intake:
         self._loose: list[Token] = []
         self._stopping = threading.Event()
         self._ticker = threading.Thread(target=self._tick, name="ticks", daemon=True)
-        self._waiting: deque[Taken] = deque()
+        self._waiting: deque[list[Record]] = deque()
         self._waiting_records = 0
         self._ready = threading.Condition()
         self._committer: GroupCommitter | None = None
@@ -225,25 +226,32 @@ class Intake:
 
     # -- what the main thread uses
 
-    def take(self, timeout_s: float) -> Taken | None:
+    def take(self, timeout_s: float, most: int) -> list[Record] | None:
         """Next durable records in order; None: nothing came in time.
 
-        Batches that did not fit into memory are left out: the caller sees the gap in the offsets
-        and reads the journal.
+        All that wait come at once, at least one batch and then `most` records: a core that is
+        behind spends its time on records and not on calls. Batches that did not fit into memory
+        are left out: the caller sees the gap in the offsets and reads the journal.
         """
         with self._ready:
             if not self._waiting:
                 self._ready.wait(timeout_s)
             if not self._waiting:
                 return None
-            batch = self._waiting.popleft()
-            self._waiting_records -= len(batch.records)
-            return batch
+            records = list(self._waiting.popleft())
+            while (
+                self._waiting
+                and len(records) + len(self._waiting[0]) <= most
+                and self._waiting[0][0].offset == records[-1].offset + 1
+            ):
+                records += self._waiting.popleft()
+            self._waiting_records -= len(records)
+            return records
 
     def waiting(self) -> list[list[Record]]:
         """Batches that `take` will give, oldest first; they stay."""
         with self._ready:
-            return [batch.records for batch in self._waiting]
+            return list(self._waiting)
 
     def configure(self, payload: bytes) -> bool:
         """Journal a configuration, which comes back by `take`; False: not now, ask again.
@@ -431,9 +439,10 @@ class Intake:
         dues = [token if isinstance(token, Due) else Due() for token in tokens]
         self._acks.durable(records[0].offset, [due.carried for due in dues], now_ns)
         self._acks.tick(now_ns)
+        self._journaled(records, now_ns)
         with self._ready:
             if self._waiting_records + len(records) <= BACKLOG:
-                self._waiting.append(Taken(list(records), now_ns))
+                self._waiting.append(list(records))
                 self._waiting_records += len(records)
             self._ready.notify()
         waiting: dict[PartnerLink, list[Token]] = {}
