@@ -49,6 +49,10 @@ log = logging.getLogger("vedette.core")
 TAKE_S = 0.05
 """Longest wait for inputs, s: how late a signal or a timer is noticed."""
 
+REST_S = 0.02
+"""After a shorter spell of work the core rests as long as that took, s: inputs gather, and one call
+has several of them. Most of what a call costs it costs once (a millisecond, and 0.1 a report)."""
+
 STATUS_S = 1.0
 """Pause between two STATUS records, s."""
 
@@ -181,12 +185,14 @@ class Core:
         self._snapshot_due = time.monotonic() + self.site.limits.snapshot_every_s
         log.info("started pid=%d offset=%d", os.getpid(), self._next)
         while not self.stopping.is_set():
-            self._take(intake, TAKE_S)
+            spent_s = self._take(intake, TAKE_S)
             self._timers()
             intake.check()
+            if 0.0 < spent_s < REST_S:
+                self.stopping.wait(spent_s)
         began = time.monotonic()
         left = intake.stop_taking(STOP_S / 2)
-        while time.monotonic() - began < STOP_S / 2 and self._take(intake, 0.0):
+        while time.monotonic() - began < STOP_S / 2 and self._take(intake, 0.0) > 0.0:
             pass
         intake.partners.answer(self.engine.receiver)
         log.info("stopped next=%d end=%d left=%d", self._next, self.journal.end, left)
@@ -215,11 +221,12 @@ class Core:
 
     # -- processing
 
-    def _take(self, intake: Intake, timeout_s: float) -> bool:
-        """Process what is there; returns whether there was anything."""
+    def _take(self, intake: Intake, timeout_s: float) -> float:
+        """Process what is there; returns how long that took, s: 0, there was nothing."""
         records = intake.take(timeout_s, CHUNK)
         if records is None:
-            return False
+            return 0.0
+        began = time.perf_counter()
         if records[0].offset > self._next:  # memory was full; the journal has them all
             for chunk in chunks(self.journal.read(self._next)):
                 self._process([r for r in chunk if r.offset < records[0].offset])
@@ -231,7 +238,7 @@ class Core:
                 self._relieve(intake, records)
             for start in range(0, len(records), CHUNK):
                 self._process(records[start : start + CHUNK])
-        return True
+        return time.perf_counter() - began
 
     def _relieve(self, intake: Intake, records: Sequence[Record]) -> None:
         """Decide, and journal, what of all that waits is not decoded, as the core is behind."""
