@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.load import BOOT, SENSORS, Load, movers, sensor_id
+from benchmarks.load import BOOT, SENSORS, Load, movers, sensor_id, site_sensors
 from benchmarks.node import Node, Servers
 from journal.codec import unpack_output
 from journal.reader import LogReader
@@ -140,7 +140,7 @@ def run(
 
 def _phase(servers: Servers, load: Load) -> dict[str, Any]:
     """One load through a node of its own."""
-    with Node(servers, load) as node:
+    with Node(servers, load.node, site_sensors(load)) as node:
         _until(node.up, node.check, f"{load.node}: the node does not come up", node.log)
         before = node.cpu_s()
         out = node.folder / "sent.json"

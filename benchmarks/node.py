@@ -7,13 +7,13 @@ import re
 import shutil
 import urllib.error
 import urllib.request
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
 import psycopg
 
-from benchmarks.load import Load, site_sensors
 from benchmarks.reports import REGION
 from vedette.local.broker import LocalBroker
 from vedette.local.places import LOOPBACK, private_folder, server_user
@@ -83,17 +83,27 @@ class Node:
     ----------
     servers
         Its broker and its database.
-    load
-        For what.
+    name
+        Of the node.
+    sensors
+        Its ``[[sensor]]`` tables.
+    more
+        Further tables of its site file.
     """
 
-    def __init__(self, servers: Servers, load: Load) -> None:
-        self.folder = servers.folder / load.node
-        self.folder.mkdir()
+    def __init__(
+        self,
+        servers: Servers,
+        name: str,
+        sensors: Sequence[Mapping[str, Any]],
+        more: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.folder = servers.folder / name
+        self.folder.mkdir(exist_ok=True)
         site = self.folder / "site.toml"
-        write_site(site, self._site(servers, load))
+        write_site(site, {**self._site(servers, name), **(more or {}), "sensor": sensors})
         self._child: Child | None = Child.python(
-            f"node {load.node}", "vedette", ["run", str(site)], log=self.log
+            f"node {name}", "vedette", ["run", str(site)], log=self.log
         )
 
     def __enter__(self) -> Self:
@@ -102,10 +112,10 @@ class Node:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _site(self, servers: Servers, load: Load) -> dict[str, Any]:
+    def _site(self, servers: Servers, name: str) -> dict[str, Any]:
         broker = servers.broker
         return {
-            "node": {"name": load.node, "data_dir": str(self.folder / "data")},
+            "node": {"name": name, "data_dir": str(self.folder / "data")},
             "region": {
                 "lat": math.degrees(REGION.latitude),
                 "lon": math.degrees(REGION.longitude),
@@ -114,7 +124,6 @@ class Node:
             "broker": {"host": broker.host, "port": broker.port, "protocol": broker.protocol},
             "database": {"dsn": servers.database.dsn},
             "serve": {"host": LOOPBACK, "port": 0},
-            "sensor": site_sensors(load),
         }
 
     @property
@@ -140,13 +149,19 @@ class Node:
         if child.poll() is not None or DIED in self.log.read_text():
             raise RuntimeError(f"{child.name}: a process has ended:\n{child.log_tail(30)}")
 
+    @property
+    def page(self) -> str:
+        """Address of its page; empty: not known yet."""
+        found = PAGE.search(self.log.read_text())
+        return found[1] if found else ""
+
     def status(self) -> dict[str, Any]:
         """Its own status, empty while it cannot be had."""
-        found = PAGE.search(self.log.read_text())
-        if found is None:
+        page = self.page
+        if not page:
             return {}
         try:
-            with urllib.request.urlopen(f"{found[1]}/api/status", timeout=STATUS_S) as answer:  # noqa: S310 - our own page on loopback
+            with urllib.request.urlopen(f"{page}/api/status", timeout=STATUS_S) as answer:  # noqa: S310 - our own page on loopback
                 status: dict[str, Any] = json.load(answer)["status"]
                 return status
         except (urllib.error.URLError, OSError, ValueError, KeyError):

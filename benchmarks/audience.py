@@ -1,0 +1,153 @@
+"""Who reads a node under load: partners that take what they are given, and pages that are watched.
+
+One process plays all of them, so that what it costs can be told from what the node costs.
+"""
+
+import argparse
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from websockets.sync.client import connect
+
+from console.feed import decode
+from link.client import Subscriber
+from link.messages import Received
+from link.settings import ClientSettings
+from model.detections import Mode
+from model.errors import LinkError
+from sharing.agreement import Agreement, parse_agreement
+from sharing.answers import encode_back
+from sharing.receive import Receiver
+from vedette.local.process import watch_parent
+
+ACK_S = 0.5
+"""Pause between two answers of a partner, s, as a node answers."""
+
+TOLD_S = 1.0
+"""Pause between two notes of what has come, s."""
+
+CONNECT_S = 20.0
+
+
+class Partner:
+    """One partner's connection to our broker; takes everything, answers, keeps nothing."""
+
+    def __init__(self, settings: ClientSettings, agreement: Agreement) -> None:
+        self._giver = agreement.giver
+        self._receiver = Receiver({agreement.giver: agreement}, agreement.receiver, Mode.LIVE)
+        self._lock = threading.Lock()
+        topic = f"vedette/{agreement.giver}/shared/{agreement.receiver}/+"
+        self.subscriber = Subscriber(settings, [f"{topic}/live", f"{topic}/backfill"], self._take)
+        self.rows = self.refused = 0
+
+    def _take(self, batch: Received) -> None:
+        with self._lock:
+            for message in batch.messages:
+                found = self._receiver.take(
+                    message.payload, message.topic, message.received_ns, self.rows
+                )
+                self.rows += len(found.rows)
+                self.refused += len(found.refused)
+        self.subscriber.ack(batch.tokens)
+
+    def answer(self) -> None:
+        """Tell the giver what has arrived."""
+        with self._lock:
+            topic, ack = self._receiver.ack_message(self._giver)
+        self.subscriber.publish(topic, encode_back(ack))
+
+
+class Page:
+    """One page: reads the feed and answers, as the script of the page does."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._url = f"ws://{parts.netloc}/feed"
+        self._origin = f"{parts.scheme}://{parts.netloc}"
+        self.messages = self.bytes = self.tracks = 0
+        self.failed = ""
+        self._thread = threading.Thread(target=self._read, daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def _read(self) -> None:
+        try:
+            with connect(
+                self._url,
+                additional_headers={"Origin": self._origin},
+                max_size=None,
+                ping_interval=None,
+                open_timeout=CONNECT_S,
+            ) as socket:
+                for data in socket:
+                    assert isinstance(data, bytes)
+                    message = decode(data)
+                    self.messages += 1
+                    self.bytes += len(data)
+                    self.tracks += len(message.heads)
+                    socket.send(message.sequence.to_bytes(4, "little"))
+        except Exception as error:  # noqa: BLE001 - told in the outcome
+            self.failed = f"{type(error).__name__}: {error}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Read until the parent ends; what came is written to a file every second."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.audience")
+    parser.add_argument("out", type=Path, help="file for what came, JSON")
+    parser.add_argument("--host", required=True)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--protocol", required=True)
+    parser.add_argument("--page", required=True, help="address of the node's page")
+    parser.add_argument("--pages", type=int, default=0)
+    parser.add_argument("--agreement", type=Path, action="append", default=[], help="a partner's")
+    args = parser.parse_args(arguments)
+    watch_parent()
+    partners = []
+    for path in args.agreement:
+        agreement = parse_agreement(path.read_text(), str(path))
+        settings = ClientSettings(
+            args.host, args.port, f"taker-{agreement.receiver}", protocol=args.protocol
+        )
+        partners.append(Partner(settings, agreement))
+        partners[-1].subscriber.start()
+    for partner in partners:
+        if not partner.subscriber.wait_subscribed(CONNECT_S):
+            raise LinkError(f"a partner cannot subscribe: {partner.subscriber.status}")
+    pages = [Page(args.page) for _ in range(args.pages)]
+    for page in pages:
+        page.start()
+    told = 0.0
+    while True:
+        time.sleep(ACK_S)
+        for partner in partners:
+            partner.answer()
+        if time.monotonic() >= told:
+            told = time.monotonic() + TOLD_S
+            _tell(args.out, partners, pages)
+
+
+def _tell(out: Path, partners: Sequence[Partner], pages: Sequence[Page]) -> None:
+    document = {
+        "pid": os.getpid(),
+        "rows": [partner.rows for partner in partners],
+        "refused": sum(partner.refused for partner in partners),
+        "messages": [page.messages for page in pages],
+        "megabytes": round(sum(page.bytes for page in pages) / 1e6, 1),
+        "heads": [page.tracks for page in pages],
+        "failed": [page.failed for page in pages if page.failed],
+    }
+    fresh = out.with_suffix(".new")
+    fresh.write_text(json.dumps(document))
+    fresh.rename(out)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
