@@ -66,6 +66,8 @@ TRACK = np.dtype(
         ("classes", "f8", (N_CLASSES,)),  # log-likelihoods, relative
         ("anchor", "f8", (3,)),  # east, north m where it was born; variance m²
         ("words", "u8", (WORDS,)),  # the identity's bytes, little-endian
+        ("doubted", "i8"),  # ns, since when its identity is doubted (`fusion.doubts`); 0: it is not
+        ("vouched", "i8"),  # ns, first own word of it since it was last contradicted; 0: none
     ],
     align=True,
 )

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from fusion.classes import learn_class
+from fusion.doubts import vouch
 from fusion.jit import kernel
 from fusion.motion import carry, combine
 from fusion.records import MODES, PACKED, WORDS, Record
@@ -77,6 +78,7 @@ def take_in(
             track.name, track.identity_kind = d.name, d.identity_kind
             for w in range(WORDS):
                 track.words[w] = d.words[w]
+            vouch(track, now, s)
 
 
 @kernel

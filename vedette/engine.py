@@ -20,7 +20,7 @@ from model.sensors import Sensor, Sensors
 from model.tracks import TrackUpdates
 from sharing.receive import Receiver
 
-SNAPSHOT_VERSION = 5
+SNAPSHOT_VERSION = 6
 """Layout of what `Engine.snapshot` gives; changed with every change of what is in it."""
 
 
