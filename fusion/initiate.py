@@ -10,6 +10,7 @@ from fusion.habits import SHARE, SPEED
 from fusion.jit import kernel
 from fusion.names import mixed
 from fusion.records import MODES, PACKED, WORDS, Record
+from fusion.tripwire import go_across, has_direction
 from fusion.update import take_height
 from fusion.weigh import take_velocity
 from model.arrays import Array, Bools, Floats, Int64s
@@ -239,6 +240,8 @@ def _place(track: Record, d: Record, habits: Floats) -> None:
             track.x[k, 0] -= d.delta * d.velocity[0]
             track.x[k, 1] -= d.delta * d.velocity[1]
             track.P[k, 7] = track.P[k, 9] = d.velocity_variance
+        if has_direction(d):
+            go_across(0.0, 0.0, track.P[k], track.x[k], d)
     if not moving:
         take_velocity(track, d)
 

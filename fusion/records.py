@@ -93,6 +93,7 @@ MEASURED = np.dtype(
         ("azimuth_variance", "f8"),
         ("item", "i8"),
         ("words", "u8", (WORDS,)),
+        ("across", "f8", (2,)),
     ],
     align=True,
 )
