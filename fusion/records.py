@@ -82,6 +82,7 @@ MEASURED = np.dtype(
         ("height", "f8"),
         ("range_rate", "f8"),
         ("name", "i8"),
+        ("across", "f8", (2,)),  # 0, 0: nothing is known of it
         ("azimuth", "f8"),
         ("velocity", "f8", (3,)),
         ("identity_kind", "u1"),
@@ -93,7 +94,6 @@ MEASURED = np.dtype(
         ("azimuth_variance", "f8"),
         ("item", "i8"),
         ("words", "u8", (WORDS,)),
-        ("across", "f8", (2,)),
     ],
     align=True,
 )
