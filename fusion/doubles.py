@@ -71,8 +71,11 @@ def doubles(
                 found[k], fate[k] = row, CLOSE
             else:
                 found[k], fate[k] = row, UNNAME
-                doubt(rows[row], now)
-                if doubt(rows[elder], now):
+                begins = doubt(rows[elder], now)
+                if doubt(rows[row], now):
+                    # One of many places of a doubt that lasts bears no name, and is let be.
+                    rows[row].aloud = begins
+                if begins:
                     k += 1
                     found[k], fate[k] = elder, DOUBT
             k += 1

@@ -7,7 +7,9 @@ tell from here which of them says what is not. Nothing else of them changes, nei
 nor whether: what is doubted is the name, not the mover.
 
 The doubt lasts until the track's own reports have said an identity for `Settings.doubt_s` without a
-contradiction. So who is contradicted once a second for an hour is doubted once, for an hour.
+contradiction. So who is contradicted once a second for an hour is doubted once, for an hour. It is
+said of the two tracks with which it begins, and of each that bears the name later. Of one that hops
+about, the many other places are tracks without a name of which nothing is said.
 """
 
 from fusion.classes import class_probability
@@ -49,7 +51,8 @@ def vouch(track: Record, now: int, s: Record) -> None:
 def shown_doubt(track: Record, chance: Floats) -> int:
     """1 if it is to be said that a track's identity is doubted, else 0.
 
-    Of a person no identity is ever said, so neither is a doubt about one.
+    Of a person no identity is ever said, so neither is a doubt about one; nor of a track without a
+    name, unless the doubt began with it.
 
     Parameters
     ----------
@@ -58,7 +61,7 @@ def shown_doubt(track: Record, chance: Floats) -> int:
     chance
         (K,) float64, to work in.
     """
-    if track.doubted == 0:
+    if track.doubted == 0 or (track.name == 0 and track.aloud == 0):
         return 0
     class_probability(track.classes, chance)
     best = 0

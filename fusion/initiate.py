@@ -198,7 +198,7 @@ def start(
     track.time = track.born = track.h_time = now
     track.mode, track.moved, track.head, track.hits = mode, 0, -1, 1
     track.placed, track.lift, track.crossed = now, 0.0, 0
-    track.doubted = track.vouched = 0
+    track.doubted = track.vouched = track.aloud = 0
     track.look[0] = track.look[1] = np.nan
     track.anchor[0], track.anchor[1] = d.z[0], d.z[1]
     track.anchor[2] = 0.5 * (d.R[0, 0] + d.R[1, 1])

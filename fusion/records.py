@@ -68,6 +68,7 @@ TRACK = np.dtype(
         ("words", "u8", (WORDS,)),  # the identity's bytes, little-endian
         ("doubted", "i8"),  # ns, since when its identity is doubted (`fusion.doubts`); 0: it is not
         ("vouched", "i8"),  # ns, first own word of it since it was last contradicted; 0: none
+        ("aloud", "u1"),  # whether that is said of it also while it bears no name
     ],
     align=True,
 )

@@ -56,9 +56,10 @@ def events(updates: TrackUpdates) -> Counter[UpdateReason]:
 
 
 def doubted(tracker: Tracker) -> dict[int, int]:
-    """Since when the identity of each track is doubted, ns, of those of which it is."""
+    """Since when each identity is doubted, ns, of those tracks of which that is to be said."""
     rows = tracker._table.rows[tracker._table.alive()]
-    return {int(r["track_id"]): int(r["doubted"]) for r in rows if r["doubted"]}
+    chosen = rows[(rows["doubted"] > 0) & ((rows["name"] != 0) | (rows["aloud"] > 0))]
+    return {int(r["track_id"]): int(r["doubted"]) for r in chosen}
 
 
 def told(updates: TrackUpdates) -> set[int]:
@@ -120,6 +121,16 @@ def test_a_transponder_that_alternates_once_a_second_is_told_of_once():
     assert events(updates) == {DOUBTED: 2}
     assert len(doubted(tracker)) == 2
     assert len(np.unique(updates.track_id)) == 2
+
+
+def test_one_that_hops_about_is_told_of_once_and_again_only_where_it_bears_the_name():
+    tracker = subject()
+    hops = [said(s, s, THERE + 500.0 * s if s % 2 else HERE) for s in range(60)]
+    assert events(run(tracker, *hops)) == {DOUBTED: 2}
+    assert len(tracker._table) > 5
+    # Nobody is where he was: the name goes over as its bearers are lost, 15 s and more each.
+    lost = subject()
+    assert events(run(lost, *(said(s, s, 400.0 * s) for s in range(120))))[DOUBTED] <= 9
 
 
 def test_a_place_that_the_mover_may_have_reached_is_no_jump():
