@@ -6,12 +6,13 @@ are never mixed up. It reads; it never writes.
 
 =======================  =================================================================
 `console.source`         `PictureSource`: what a node must tell the console, what it may tell
-                         besides (foreign tracks, contributions), and the keys of status
+                         besides (foreign tracks, contributions, doubts), and the keys of status
 `console.feed`           byte layout of a feed message, encoding and decoding; pure
 `console.picture`        the present picture and what changed since; pure
 `console.broadcast`      one poll for all sockets; latest wins for a slow reader
 `console.foreign`        partners' tracks as the receiver holds them, a table a giver; pure
 `console.contributions`  when each sensor last contributed, told from track updates; pure
+`console.doubts`         since when identities are doubted, told from track updates; pure
 `console.plain`          tracks as plain objects in degrees and ISO times
 `console.app`            `create_app`: the routes
 `console.describe`       the OpenAPI document, written by hand

@@ -21,7 +21,13 @@ from console.broadcast import PERIOD_S, Broadcast
 from console.describe import OPENAPI
 from console.guard import JSON, Guard, error
 from console.plain import contribution_objects, track_objects
-from console.source import ForeignTracks, PictureSource, contributions_of, foreign_of
+from console.source import (
+    ForeignTracks,
+    PictureSource,
+    contributions_of,
+    doubted_since,
+    foreign_of,
+)
 from model.arrays import Array
 from model.time import iso_from_ns
 from model.tracks import Status, TrackUpdates
@@ -138,11 +144,13 @@ def create_app(
         if not text.isdecimal() or len(text) > MOST_DIGITS:
             raise HTTPException(404, f"{text!r} is no track id")
         heard = _ask(lambda: contributions_of(source, int(text))) if giver == node else {}
+        since = _ask(lambda: doubted_since(source, int(text))) if giver == node else None
         body = {
             "node": node,
             "time": now(),
             "track": _one_track(source, node, giver, int(text)),
             "contributions": contribution_objects(heard, clock()),
+            "doubted_since": None if since is None else iso_from_ns(since),
         }
         return JSON(body, headers=NEVER_KEEP)
 

@@ -274,6 +274,12 @@ OPENAPI: dict[str, Any] = {
                         "items": _CONTRIBUTION,
                         "description": "newest first; empty: not told, or a foreign track",
                     },
+                    "doubted_since": {
+                        "type": ["string", "null"],
+                        "format": "date-time",
+                        "description": "since when its identity is doubted; null: it is not, "
+                        "not told, or a foreign track",
+                    },
                 }
             ),
             "Error": _object(

@@ -1,7 +1,8 @@
 """What a node must tell the console, and what it may tell besides.
 
-`PictureSource` must be there; `GivesForeign` and `GivesContributions` may be: a source that lacks
-them shows no foreign tracks, and no times beside the contributing sensors.
+`PictureSource` must be there; `GivesForeign`, `GivesContributions` and `GivesDoubts` may be: a
+source that lacks them shows no foreign tracks, no times beside the contributing sensors, and not
+since when an identity is doubted.
 
 `status()` is plain data for JSON. Every key is optional; a missing key or None means *not known*
 and is shown as such, never as zero. Further keys are passed through `/api/status` untouched.
@@ -163,6 +164,14 @@ class GivesContributions(Protocol):
         """UTC ns of the last contribution by sensor id; empty: not known."""
 
 
+@runtime_checkable
+class GivesDoubts(Protocol):
+    """A source that remembers since when the identity of an own track is doubted."""
+
+    def doubted_since(self, track_id: int) -> int | None:
+        """UTC ns; None: it is not doubted, or not known to be."""
+
+
 def foreign_of(source: PictureSource) -> Sequence[ForeignTracks]:
     """What partners gave; nothing where the source does not tell."""
     return source.foreign() if isinstance(source, GivesForeign) else ()
@@ -171,3 +180,8 @@ def foreign_of(source: PictureSource) -> Sequence[ForeignTracks]:
 def contributions_of(source: PictureSource, track_id: int) -> Mapping[str, int]:
     """When each sensor last contributed; nothing where the source does not tell."""
     return source.contributions(track_id) if isinstance(source, GivesContributions) else {}
+
+
+def doubted_since(source: PictureSource, track_id: int) -> int | None:
+    """Since when an identity is doubted; None where it is not, or the source does not tell."""
+    return source.doubted_since(track_id) if isinstance(source, GivesDoubts) else None

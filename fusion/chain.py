@@ -11,7 +11,7 @@ import numpy as np
 from fusion.associate import associate
 from fusion.bearings import any_bearing, raise_by_bearings, take_bearings
 from fusion.crossings import cross
-from fusion.doubles import CLOSE, doubles, unname
+from fusion.doubles import CLOSE, DOUBT, doubles, unname
 from fusion.existence import log_odds, new_ratio
 from fusion.gate import MAX_PAIRS, search
 from fusion.gathered import PLAIN
@@ -288,6 +288,10 @@ def _part_doubles(place: Place, report: Report, about: About, why: Array, end: i
     found, fate = doubles(rows, names, gone, end, report[0], report[5], lively(habits, s).max(), s)
     for n in range(len(found)):
         row = found[n]
+        if fate[n] == DOUBT:
+            if why[row] == NOT_TOUCHED:
+                why[row] = _DETECTED
+            continue
         why[row] = _LOST
         if fate[n] == CLOSE:
             _empty(rows, near, names, gone, row)
@@ -357,7 +361,7 @@ def begin_tracks(
     s, sensor = settings[0], sensors[index]
     room = np.empty((2, N_CLASSES))
     end = count
-    for j in starters(predicted, rows, scan, free, sensor.extent):
+    for j in starters(predicted, rows, scan, free, sensor.extent, s):
         d = scan[j]
         start(
             rows[end], d, id_of(offset, d.item), free[j], fresh[j], sensor, now, index, mode,

@@ -19,6 +19,7 @@ from model.tracks import MAX_SENSORS, SCHEMA, TrackUpdates
 
 _BASIS = ("basis", "f8", (6,))  # what decides whether anything changed: x, P, time
 _CLOSED = ("closed", "i8")  # newest report when it was closed, ns
+_DOUBTED = ("doubted", "u1")  # whether readers were told that its identity is doubted
 
 SAID = np.dtype(
     [
@@ -31,6 +32,7 @@ SAID = np.dtype(
         ("number", "u1", (5,)),
         _BASIS,
         _CLOSED,
+        _DOUBTED,
     ],
     align=True,
 )
@@ -198,7 +200,7 @@ def updates_of(said: Array) -> TrackUpdates:
 
 
 def said_of(updates: TrackUpdates) -> Array:
-    """Records `SAID` of columns; basis and time of closing are not filled."""
+    """Records `SAID` of columns; basis, time of closing and doubt are not filled."""
     said = np.zeros(len(updates), SAID)
     for name in SCHEMA:
         column = np.ascontiguousarray(getattr(updates, name))

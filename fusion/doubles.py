@@ -2,13 +2,15 @@
 
 A mover is one track. A second one of the same identity arises where a mover reports itself far from
 where it is held to be, or where a detection of it was first given to a track without a name. If
-both may be one mover, the younger is closed. If not, the identity is doubted: the elder keeps it,
-and the younger goes on without. An elder that silence would have closed, had its name not been
-said, is closed now: the name is said somewhere else.
+both may be one mover, the younger is closed. If not, the elder keeps the identity, the younger goes
+on without, and the identity of both is doubted from then on (`fusion.doubts`). An elder that
+silence would have closed, had its name not been said, is closed now: the name is said somewhere
+else. If its mover cannot have come there, the identity is doubted there.
 """
 
 import numpy as np
 
+from fusion.doubts import doubt
 from fusion.jit import kernel
 from fusion.motion import combine
 from fusion.near import names_said
@@ -16,8 +18,8 @@ from fusion.records import PACKED, WORDS, Record
 from fusion.settings import NANO
 from model.arrays import Array, Int64s
 
-CLOSE, UNNAME = range(2)
-"""What becomes of a row."""
+CLOSE, UNNAME, DOUBT = range(3)
+"""What becomes of a row; the last: its identity is newly doubted, and it keeps it."""
 
 
 @kernel
@@ -26,6 +28,8 @@ def doubles(
     s: Record,
 ) -> tuple[Int64s, Int64s]:  # fmt: skip
     """Rows of which something is to become, as their name is said twice, and what.
+
+    That an identity is doubted is already noted in the rows.
 
     Parameters
     ----------
@@ -43,7 +47,7 @@ def doubles(
     said = names_said(scan)
     if not len(said):
         return np.empty(0, np.int64), np.empty(0, np.int64)
-    found, fate = np.empty(count, np.int64), np.empty(count, np.int64)
+    found, fate = np.empty(2 * count, np.int64), np.empty(2 * count, np.int64)
     first = np.full(len(said), -1)
     k = 0
     for row in range(count):  # in order of birth
@@ -59,9 +63,21 @@ def doubles(
             if gone[elder] < now:
                 found[k], fate[k] = elder, CLOSE
                 first[at] = row
+                reached = _alike(rows[elder], rows[row], liveliest, s.identity_gate)
+                if not reached and doubt(rows[row], now):
+                    k += 1
+                    found[k], fate[k] = row, DOUBT
+            elif _alike(rows[elder], rows[row], liveliest, s.gate):
+                found[k], fate[k] = row, CLOSE
             else:
-                same = _alike(rows[elder], rows[row], liveliest, s)
-                found[k], fate[k] = row, CLOSE if same else UNNAME
+                found[k], fate[k] = row, UNNAME
+                begins = doubt(rows[elder], now)
+                if doubt(rows[row], now):
+                    # One of many places of a doubt that lasts bears no name, and is let be.
+                    rows[row].aloud = begins
+                if begins:
+                    k += 1
+                    found[k], fate[k] = elder, DOUBT
             k += 1
     return found[:k], fate[:k]
 
@@ -75,8 +91,11 @@ def unname(track: Record) -> None:
 
 
 @kernel
-def _alike(one: Record, two: Record, liveliest: float, s: Record) -> bool:
-    """Whether two tracks may be at one place, at the later of their times."""
+def _alike(one: Record, two: Record, liveliest: float, gate: float) -> bool:
+    """Whether two tracks may be at one place, at the later of their times.
+
+    `gate` is the greatest squared distance in units of both covariances.
+    """
     newest = max(one.time, two.time)
     x, P = np.empty((2, 4)), np.empty((2, PACKED))
     ee = en = nn = 0.0
@@ -91,5 +110,5 @@ def _alike(one: Record, two: Record, liveliest: float, s: Record) -> bool:
         en += P[i, 1] + dt * (P[i, 3] + P[i, 5] + dt * P[i, 8])
         nn += P[i, 4] + dt * (2.0 * P[i, 6] + dt * P[i, 9]) + bend
     de, dn = x[0, 0] - x[1, 0], x[0, 1] - x[1, 1]
-    inside: bool = nn * de * de - 2.0 * en * de * dn + ee * dn * dn <= s.gate * (ee * nn - en * en)
+    inside: bool = nn * de * de - 2.0 * en * de * dn + ee * dn * dn <= gate * (ee * nn - en * en)
     return inside

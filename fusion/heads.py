@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fusion.describe import PLANE, SAID, describe, said_of, updates_of
+from fusion.doubts import reason_of, shown_doubt
 from fusion.existence import probability
 from fusion.jit import kernel
 from fusion.records import MODES, NEVER, NOT_TOUCHED, PREDICTED, Record
@@ -134,7 +135,7 @@ class Heads:
         said["status"][absent], said["existence"][absent] = Status.DELETED, 0.0
         said["reason"][absent] = UpdateReason.RETRACTED
         said["revision"][absent] += 1
-        said["closed"][absent] = newest_ns
+        said["closed"][absent], said["doubted"][absent] = newest_ns, 0
         self._closed += len(absent)
         return said[absent]
 
@@ -176,7 +177,7 @@ class Heads:
     def adopt(self, said: Array) -> None:
         """Go on with what another tracker said, one authority further.
 
-        Spoken numbers stay unless they are in use here.
+        Spoken numbers stay unless they are in use here. Doubts are said anew: to other readers.
         """
         for update in said:
             slot = self._slot_of(int(update["track_id"]))
@@ -234,13 +235,15 @@ class Heads:
             "last": updates_of(said).columns(),
             "basis": said["basis"].copy(),
             "closed": said["closed"].copy(),
+            "doubted": said["doubted"].copy(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over what `snapshot` gave."""
         self.serial = state["serial"]
         said = said_of(TrackUpdates(**{name: np.array(a) for name, a in state["last"].items()}))
-        said["basis"], said["closed"] = state["basis"], state["closed"]
+        for name in ("basis", "closed", "doubted"):
+            said[name] = state[name]
         self._fill(said)
 
 
@@ -298,12 +301,15 @@ def _publish(
         say[row] = (gone[row] if status == _COASTING else min(coasts, gone[row])) + 1
         last = said[track.head]
         _basis(track, basis)
-        if not _differs(track, status, basis, last, s):
+        doubt = shown_doubt(track, chance)
+        if doubt == last.doubted and not _differs(track, status, basis, last, s):
             continue
         update = out[due]
         due += 1
         describe(track, valid, status, plane, sensors, s, to, update, chance)
-        update.reason = _COASTED if why[row] == NOT_TOUCHED else why[row]
+        reason = _COASTED if why[row] == NOT_TOUCHED else why[row]
+        update.reason = reason_of(reason, doubt, last.doubted)
+        update.doubted = doubt
         update.known_offset, update.n, update.known = -1, 0, 0
         update.affiliation = last.affiliation
         update.authority_epoch = last.authority_epoch
@@ -325,7 +331,7 @@ def _publish(
             continue
         last.status, last.reason, last.existence = _DELETED, _LOST, 0.0
         last.revision += 1
-        last.closed = newest
+        last.closed, last.doubted = newest, 0  # who comes back is told of anew
         closed += 1
         out[due] = last
         due += 1

@@ -11,6 +11,7 @@ from fusion.jit import kernel
 from fusion.motions import ANY
 from fusion.names import mixed
 from fusion.records import MODES, PACKED, WORDS, Record
+from fusion.tripwire import go_across, has_direction
 from fusion.update import take_height
 from fusion.weigh import take_velocity
 from model.arrays import Array, Bools, Floats, Int64s
@@ -24,7 +25,9 @@ _TENTATIVE, _CONFIRMED = int(Status.TENTATIVE), int(Status.CONFIRMED)
 
 
 @kernel
-def starters(predicted: Array, rows: Array, scan: Array, free: Floats, extent_m: float) -> Int64s:
+def starters(
+    predicted: Array, rows: Array, scan: Array, free: Floats, extent_m: float, s: Record
+) -> Int64s:
     """Detections (k,) that start tracks of their own.
 
     Parameters
@@ -35,6 +38,8 @@ def starters(predicted: Array, rows: Array, scan: Array, free: Floats, extent_m:
         (m,) probability that each detection belongs to no track.
     extent_m
         Within this of a mover that the report has shown, a detection is of that mover.
+    s
+        Constants.
     """
     items = np.empty(len(scan), dtype=np.int64)
     count = 0
@@ -46,38 +51,61 @@ def starters(predicted: Array, rows: Array, scan: Array, free: Floats, extent_m:
             named = named or scan[j].name != 0
     items = items[:count]
     if named:
-        items = items[_first_of_name(predicted, rows, scan, items)]
+        items = items[_first_of_name(predicted, rows, scan, items, s)]
     if extent_m > 0.0 and len(items):
         items = items[_apart(predicted, rows, scan, items, extent_m)]
     return items
 
 
 @kernel
-def _first_of_name(predicted: Array, rows: Array, scan: Array, items: Int64s) -> Bools:
+def _first_of_name(predicted: Array, rows: Array, scan: Array, items: Int64s, s: Record) -> Bools:
     """Which items bear no name, or one that neither rows heard now nor an item before bear.
 
-    A mover that says its name several times in a report is still one.
+    A mover that says its name several times in a report is still one, unless it cannot have come
+    to where it is said: then that is another, and `fusion.doubles` doubts both.
     """
     heard = np.empty(len(predicted), dtype=np.int64)
     count = 0
     for i in range(len(predicted)):
-        if predicted[i].own >= 0 or predicted[i].pointed:
-            heard[count] = rows[predicted[i].row].name
+        if (predicted[i].own >= 0 or predicted[i].pointed) and rows[predicted[i].row].name != 0:
+            heard[count] = i
             count += 1
-    heard = np.sort(heard[:count])
+    known = np.empty(count, dtype=np.int64)
+    for i in range(count):
+        known[i] = rows[predicted[heard[i]].row].name
+    by_name = np.argsort(known, kind="mergesort")
+    heard, known = heard[:count][by_name], known[by_name]
     names = np.empty(len(items), dtype=np.int64)
     for k in range(len(items)):
         names[k] = scan[items[k]].name
     fresh = np.ones(len(items), dtype=np.bool_)
-    order = np.argsort(names, kind="mergesort")
-    for k in range(len(items)):
-        name = names[order[k]]
+    last = 0
+    for k in np.argsort(names, kind="mergesort"):
+        name = names[k]
         if name == 0:
             continue
-        at = np.searchsorted(heard, name)
-        known = at < count and heard[at] == name
-        fresh[order[k]] = not known and (k == 0 or names[order[k - 1]] != name)
+        at = np.searchsorted(known, name)
+        while at < count and known[at] == name:
+            if _within(predicted[heard[at]], scan[items[k]], s.identity_gate):
+                fresh[k] = False
+            at += 1
+        fresh[k] = fresh[k] and name != last
+        if fresh[k]:
+            last = name
     return fresh
+
+
+@kernel
+def _within(to: Record, d: Record, gate: float) -> bool:
+    """Whether a detection lies within a gate of a prediction, all modes together."""
+    lag = d.delta
+    de = d.z[0] - lag * to.mean[2] - to.mean[0]
+    dn = d.z[1] - lag * to.mean[3] - to.mean[1]
+    a = to.spread[0] + d.R[0, 0] + lag * lag * to.spread[7]
+    b = to.spread[1] + d.R[0, 1] + lag * lag * to.spread[8]
+    c = to.spread[4] + d.R[1, 1] + lag * lag * to.spread[9]
+    inside: bool = c * de * de - 2.0 * b * de * dn + a * dn * dn <= gate * (a * c - b * b)
+    return inside
 
 
 @kernel
@@ -171,6 +199,7 @@ def start(
     track.time = track.born = track.h_time = now
     track.mode, track.moved, track.head, track.hits = mode, 0, -1, 1
     track.placed, track.lift, track.crossed = now, 0.0, 0
+    track.doubted = track.vouched = track.aloud = 0
     track.look[0] = track.look[1] = np.nan
     track.anchor[0], track.anchor[1] = d.z[0], d.z[1]
     track.anchor[2] = 0.5 * (d.R[0, 0] + d.R[1, 1])
@@ -216,6 +245,8 @@ def _place(track: Record, d: Record, habits: Floats, s: Record) -> None:
             track.x[k, 0] -= d.delta * d.velocity[0]
             track.x[k, 1] -= d.delta * d.velocity[1]
             track.P[k, 7] = track.P[k, 9] = d.velocity_variance
+        if has_direction(d):
+            go_across(0.0, 0.0, track.P[k], track.x[k], d)
     if not moving:
         take_velocity(track, d)
 

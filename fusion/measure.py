@@ -1,7 +1,8 @@
 """Detections of any kind as measurements in the region's plane.
 
 Each kind brings its own covariance: a polar detection is long across the line of sight and short
-along it, a zone is a disc, a trip line is a stroke. A bearing stays a bearing.
+along it, a zone is a disc, a trip line is a stroke, with the way it was crossed if that is known. A
+bearing stays a bearing.
 
 A batch is converted at once, in compiled kernels (`fusion.measure_kernels`), and each report is a
 window onto it.
@@ -88,6 +89,9 @@ class Scan:
         part of the unit vector of the line of sight; NaN: not measured.
     azimuth, azimuth_variance
         (n,) rad in the plane of the region, and rad²; NaN unless a bearing.
+    across
+        (n, 2) unit vector east, north across a line, in the direction in which it was crossed; 0,
+        0: not known.
     identity_kind, identity, classes
         As in `Detections`.
     rows
@@ -134,6 +138,10 @@ class Scan:
 
 PER_DETECTION = tuple(name for name in MEASURED.names or () if name != "words")
 """What `Scan` has a row of for each detection, besides `identity`."""
+
+LEAST_STRAIGHT = 0.97
+"""Least part of a line's length that its ends lie apart, for its direction to count: then a line of
+two pieces has normals within 14 degrees of that of its chord, which stands for both."""
 
 _COUNTED = np.zeros(0, dtype=np.int64)
 """In place of given firsts: count them."""
@@ -228,7 +236,7 @@ def scans_of(
         out,
     )
     if lines:
-        _add_lines(d, facts, known, region, out["z"], out["R"], inside)
+        _add_lines(d, facts, known, region, out, inside)
     view = np.empty((count, VIEW))
     views(
         facts,
@@ -300,11 +308,11 @@ def _add_lines(
     facts: Int64s,
     known: Gathered,
     region: Region,
-    z: Floats,
-    R: Floats,
+    out: Array,
     inside: Bools,
 ) -> None:
     """Fill in what the kernel left open: trip lines are rare, and have any number of points."""
+    z, R, across = out["z"], out["R"], out["across"]
     for index in np.flatnonzero(d.kind == DetectionKind.LINE):
         report = facts[d.report[index]]
         height = known.stand[report[SENSOR], ASSUMED]
@@ -316,18 +324,25 @@ def _add_lines(
         start, stop = d.line_vertices[index]
         if stop - start < 2:
             continue  # no line: it says nothing of place
-        z[index], R[index] = _stroke(d.vertices[start:stop], height, region)
+        points = _in_plane(d.vertices[start:stop], height, region)
+        z[index], R[index] = _stroke(points)
+        across[index] = _across(points, int(d.direction[index]))
         if z[index] @ z[index] <= region.radius_m**2:
             inside[index] = True
             report[OUTSIDE] -= 1
 
 
-def _stroke(points: Floats, height: float, region: Region) -> tuple[Floats, Floats]:
-    """Mean and covariance of a place anywhere along a line of points (V, 2) latitude, longitude."""
+def _in_plane(points: Floats, height: float, region: Region) -> Floats:
+    """(V, 2) east, north m of latitudes and longitudes (V, 2); NaN beyond the plane's horizon."""
     heights = np.full((len(points), 1), height)
     enu = region.enu_from_ecef(ecef_from_geodetic(np.hstack([points, heights])))
     beyond = enu[:, 2] < -(region.radius_m + LOWEST_M)
-    plane = np.where(beyond[:, None], np.nan, enu[:, :2])
+    plane: Floats = np.where(beyond[:, None], np.nan, enu[:, :2])
+    return plane
+
+
+def _stroke(plane: Floats) -> tuple[Floats, Floats]:
+    """Mean and covariance of a place anywhere along a line of points (V, 2) east, north."""
     a, b = plane[:-1], plane[1:]
     length = np.hypot(*(b - a).T)
     weight = length / length.sum() if length.sum() > 0 else np.full(len(a), 1.0 / len(a))
@@ -336,3 +351,17 @@ def _stroke(points: Floats, height: float, region: Region) -> tuple[Floats, Floa
     spread = np.einsum("i,ij,ik->jk", weight, middle - mean, middle - mean)
     spread += np.einsum("i,ij,ik->jk", weight / 12.0, b - a, b - a)
     return mean, spread + np.eye(2) * LINE_SIGMA_M**2
+
+
+def _across(plane: Floats, side: int) -> Floats:
+    """(2,) unit vector across a line of points (V, 2), to its right (1) or left (-1).
+
+    Left and right are as one goes from its first point to its last. 0, 0: not known, or the line
+    turns too much to have one normal.
+    """
+    chord = plane[-1] - plane[0]
+    apart = float(np.hypot(*chord))
+    length = float(np.hypot(*np.diff(plane, axis=0).T).sum())
+    if side == 0 or not apart > 0.0 or not apart >= LEAST_STRAIGHT * length:
+        return np.zeros(2)
+    return side / apart * np.array([chord[1], -chord[0]])

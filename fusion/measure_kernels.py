@@ -262,6 +262,7 @@ def measure(
                 )
             o.velocity[0], o.velocity[1] = v_e, v_n
             o.velocity[2] = velocity[i, 2]
+            o.across[0] = o.across[1] = 0.0
             near = east * east + north * north <= region_radius * region_radius
             inside[i] = near or not math.isnan(angle)
             if not inside[i]:

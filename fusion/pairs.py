@@ -9,6 +9,7 @@ from fusion.jit import kernel
 from fusion.motion import largest_variance
 from fusion.records import MODES, PAIR, Record
 from fusion.settings import NANO, RATE_SPAN_MPS
+from fusion.tripwire import WRONG_WAY, has_direction, way
 from model.arrays import Array, Floats, Int64s
 from model.taxonomy import N_CLASSES
 
@@ -137,11 +138,13 @@ def weigh(to: Record, d: Record, limit: float, pair: Record) -> bool:
     to, d
         The prediction and the detection.
     limit
-        Greatest squared distance, under any mode, of a pair that is kept.
+        Greatest squared distance, under any mode, of a pair that is kept. The mode must not say
+        either that the mover goes the other way across a line (`fusion.tripwire`).
     pair
         `fusion.records.PAIR`.
     """
     near, both, lag = False, 0.0, d.delta
+    directed = has_direction(d)
     for k in range(MODES):
         a = to.P[k, 0] + d.R[0, 0]
         b = to.P[k, 1] + d.R[0, 1]
@@ -156,8 +159,13 @@ def weigh(to: Record, d: Record, limit: float, pair: Record) -> bool:
             c += lag * lag * to.P[k, 9]
         determinant = a * c - b * b
         distance = (c * de * de - 2.0 * b * de * dn + a * dn * dn) / determinant
-        near = near or distance <= limit
+        inside = distance <= limit
         value = math.exp(-0.5 * distance) / (TWO_PI * math.sqrt(determinant))
+        if directed:
+            part = way(to.x[k], to.P[k], d, de, dn, a, b, c)
+            inside = inside and part >= WRONG_WAY
+            value *= part
+        near = near or inside
         pair.likelihood[k] = value
         both += to.mu[k] * value
     pair.both = both

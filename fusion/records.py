@@ -67,6 +67,9 @@ TRACK = np.dtype(
         ("classes", "f8", (N_CLASSES,)),  # log-likelihoods, relative
         ("anchor", "f8", (3,)),  # east, north m where it was born; variance m²
         ("words", "u8", (WORDS,)),  # the identity's bytes, little-endian
+        ("doubted", "i8"),  # ns, since when its identity is doubted (`fusion.doubts`); 0: it is not
+        ("vouched", "i8"),  # ns, first own word of it since it was last contradicted; 0: none
+        ("aloud", "u1"),  # whether that is said of it also while it bears no name
     ],
     align=True,
 )
@@ -81,6 +84,7 @@ MEASURED = np.dtype(
         ("height", "f8"),
         ("range_rate", "f8"),
         ("name", "i8"),
+        ("across", "f8", (2,)),  # 0, 0: nothing is known of it
         ("azimuth", "f8"),
         ("velocity", "f8", (3,)),
         ("identity_kind", "u1"),

@@ -122,7 +122,12 @@ class Settings:
     confirm_hits
         Detections that a track needs before it may be confirmed.
     identity_gate
-        Gate of a detection against the track that bears its identity.
+        Gate of a detection against the track that bears its identity. What lies beyond is a jump:
+        twenty standard deviations are farther than the mover can have gone.
+    doubt_s
+        An identity is doubted until it was said for so long without a contradiction, s: twice the
+        longest interval at which movers under way report themselves (AIS class B, 30 s:
+        ITU-R M.1371-5, annex 1, table 2).
     coast_periods
         A track coasts when the most frequent of its sensors has been silent this many periods.
     lost_periods
@@ -216,6 +221,7 @@ class Settings:
     tentative_drop_llr: float = -6.5
     confirm_hits: int = 2
     identity_gate: float = 400.0
+    doubt_s: float = 60.0
     coast_periods: float = 2.5
     least_coast_s: float = 1.0
     lost_periods: float = 12.0

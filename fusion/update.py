@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from fusion.classes import learn_class, take_motion
+from fusion.doubts import vouch
 from fusion.jit import kernel
 from fusion.motion import carry, combine
 from fusion.records import MODES, PACKED, WORDS, Record
@@ -78,6 +79,7 @@ def take_in(
             track.name, track.identity_kind = d.name, d.identity_kind
             for w in range(WORDS):
                 track.words[w] = d.words[w]
+            vouch(track, now, s)
 
 
 @kernel

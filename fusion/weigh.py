@@ -7,6 +7,7 @@ import numpy as np
 from fusion.jit import kernel
 from fusion.motion import make_sound
 from fusion.records import MODES, PACKED, Record
+from fusion.tripwire import go_across, has_direction
 from model.arrays import Array, Floats
 
 TWO_PI = 2.0 * math.pi
@@ -53,7 +54,10 @@ def absorb(
             if not w > 0.0:
                 continue
             total += w
-            _updated(to.x[k], to.P[k], scan[pairs[p].item], noise, x, P)
+            d = scan[pairs[p].item]
+            _updated(to.x[k], to.P[k], d, noise, x, P)
+            if has_direction(d):
+                go_across(to.x[k, 2], to.x[k, 3], P, x, d)
             c = 0
             for a in range(4):
                 x_sum[a] += w * x[a]

@@ -47,6 +47,14 @@ class UpdateReason(IntEnum):
     """A late report showed that the track never was."""
     WITHDRAWN = 7
     """A partner's track that is no longer shared; says nothing about the mover."""
+    DOUBTED = 8
+    """Its identity is doubted from now on: it was said where this mover cannot be."""
+    CLEARED = 9
+    """Its identity is doubted no longer."""
+
+
+ABOUT_IDENTITY = (UpdateReason.DOUBTED, UpdateReason.CLEARED)
+"""Reasons that say something of an identity; whoever may not know the identity gets neither."""
 
 
 class Affiliation(IntEnum):

@@ -8,7 +8,7 @@ from model.errors import Reason
 from model.time import MAX_TIME_NS
 from model.tracks import Affiliation, Status, TrackUpdates, UpdateReason
 from sharing.closing import is_withdrawal
-from sharing.release import may_be_human
+from sharing.release import may_be_human, says_identity
 
 
 def row_checks(rows: TrackUpdates, mode: Mode, latest: int) -> list[tuple[Bools, Reason, str]]:
@@ -29,8 +29,7 @@ def row_checks(rows: TrackUpdates, mode: Mode, latest: int) -> list[tuple[Bools,
         (U,) bool mask, reason, and a word for a person; the first that holds for a row counts.
     """
     withdrawn = is_withdrawal(rows)
-    classes = rows.classes
-    named = (rows.identity_kind != IdentityKind.NONE) | (rows.identity != b"")
+    classes, named = rows.classes, says_identity(rows)
     return [
         (rows.mode != mode, Reason.WRONG_MODE, "mode"),
         ((rows.track_id < 1) | (rows.revision < 1), Reason.BAD_FIELD, "track_id or revision"),

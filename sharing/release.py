@@ -14,7 +14,7 @@ from model.arrays import Array, Bools
 from model.detections import IdentityKind, Mode
 from model.taxonomy import CLASSES, HUMAN, N_CLASSES, UNKNOWN
 from model.time import iso_from_ns
-from model.tracks import SCHEMA, Status, TrackUpdates
+from model.tracks import ABOUT_IDENTITY, SCHEMA, Status, TrackUpdates, UpdateReason
 from sharing.agreement import Agreement
 from sharing.area import excluded_area, released_area
 
@@ -135,11 +135,12 @@ def recheck(
 ) -> Array:
     """(U,) uint8: `refusals` of rows in their final form, which must not hold an identity either.
 
+    Nor say that there is one: a doubt about an identity is given to those who are given identities.
     Both sides ask this once more: the giver when it sends, the receiver when it takes.
     """
     codes = refusals(rows, agreement, now_ns, parties)
     if agreement is not None:
-        named = (rows.identity_kind != IdentityKind.NONE) | (rows.identity != b"")
+        named = says_identity(rows)
         if agreement.share_identity:
             named &= may_be_human(rows.classes)
         _put(codes, named, Refusal.IDENTITY)
@@ -149,7 +150,8 @@ def recheck(
 def transform(rows: TrackUpdates, agreement: Agreement) -> TrackUpdates:
     """Released rows in the form in which they are given.
 
-    No sensors, no offsets, no identity unless agreed, and never one of what may be a human.
+    No sensors, no offsets, no identity unless agreed, and never one of what may be a human; nor
+    that an identity is doubted, which becomes a plain detection.
     """
     given = TrackUpdates(**{name: getattr(rows, name).copy() for name in SCHEMA})
     for name in ("known_offset", "n", "sensors"):
@@ -159,7 +161,15 @@ def transform(rows: TrackUpdates, agreement: Agreement) -> TrackUpdates:
         hidden[:] = True
     given.identity_kind[hidden] = IdentityKind.NONE
     given.identity[hidden] = b""
+    given.reason[hidden & np.isin(given.reason, ABOUT_IDENTITY)] = UpdateReason.DETECTED
     return given
+
+
+def says_identity(rows: TrackUpdates) -> Bools:
+    """(U,) bool: which rows carry an identity, or say that one is doubted or is so no longer."""
+    named = (rows.identity_kind != IdentityKind.NONE) | (rows.identity != b"")
+    mask: Bools = named | np.isin(rows.reason, ABOUT_IDENTITY)
+    return mask
 
 
 def placed(updates: TrackUpdates) -> Bools:

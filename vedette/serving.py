@@ -168,6 +168,10 @@ class NodeSource:
         heard = self._tail.contributions.of(track_id)
         return {names[index]: time_ns for index, time_ns in heard.items()}
 
+    def doubted_since(self, track_id: int) -> int | None:
+        """UTC ns since when the identity of a track is doubted; None: not known to be."""
+        return self._tail.doubts.since(track_id)
+
     def sensor_ids(self) -> Sequence[str]:
         """Names behind the sensor indices in `tracks()`."""
         return self._tail.sensor_ids

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from console.contributions import Contributions
+from console.doubts import Doubts
 from journal.codec import unpack_output
 from journal.reader import LogReader, OffsetBeyondEnd, OffsetReleased
 from model.errors import JournalError
@@ -60,6 +61,7 @@ class Tail:
         self._next: int | None = None
         self.sensor_ids: tuple[str, ...] = ()
         self.contributions = Contributions()
+        self.doubts = Doubts()
         self.status: dict[str, Any] = {}
         self.received: dict[str, int] = {}
         self.through = -1
@@ -92,6 +94,7 @@ class Tail:
             self._heads = Heads()
             self._foreign = ForeignPicture(LOOKBACK_S)
             self.contributions = Contributions()
+            self.doubts = Doubts()
             self._next = None
             self.resets += 1
             return 0
@@ -111,6 +114,7 @@ class Tail:
     def _take(self, outputs: Sequence[OutputBatch]) -> None:
         for batch in outputs:
             self.contributions.take(batch.updates)
+            self.doubts.take(batch.updates)
             if len(batch.sensor_ids) > len(self.sensor_ids):
                 self.sensor_ids = batch.sensor_ids
             self.through = batch.through

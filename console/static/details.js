@@ -2,7 +2,7 @@
 // The card of the selected track: where and how fast, how sure, who saw it, whose it is.
 
 import { showFacts } from "./facts.js";
-import { NONE, bearing, duration, number, position } from "./format.js";
+import { NONE, bearing, clockTime, duration, number, position } from "./format.js";
 import { ellipse } from "./geo.js";
 import { className } from "./symbols.js";
 import { AFFILIATION, REASON, STATUS } from "./tracks.js";
@@ -125,9 +125,16 @@ function what(track, answer) {
     { name: "Class", value: classes.map(([name, p]) => `${className(name)} ${number(100 * p, 0)} %`).join(" · ") || `${className(track.classification)} ${track.classProbability} %`, wide: true },
     { name: "Affiliation", value: AFFILIATION[track.affiliation] ?? "?" },
     { name: "Identity", value: track.identity || "none given" },
+    ...doubt(answer),
     { name: "Revision", value: String(track.revision) },
     ...journal(track, answer),
   ];
+}
+
+/** Its identity was said in another place too, or jumped. @param {Answer | null} answer @returns {Fact[]} */
+function doubt(answer) {
+  const since = answer?.doubted_since;
+  return since ? [{ name: "Identity doubted", value: `since ${clockTime(Date.parse(since))}`, wide: true, trouble: true }] : [];
 }
 
 /** Where in this node's journal its newest head was made; a foreign one was made elsewhere. @param {Track} track @param {Answer | null} answer @returns {Fact[]} */

@@ -10,6 +10,7 @@ const TIMEOUT_MS = 4000;
  * @property {string} time
  * @property {{class: Record<string, number>, sensors: string[], authority_epoch: number, known_offset: number} | null} track
  * @property {Array<{sensor: string, time: string, age_s: number}>} contributions newest first
+ * @property {string | null} [doubted_since] since when its identity is doubted
  */
 
 export class Inquiry {

@@ -13,7 +13,7 @@ const BLEND_MS = 400;
 const BLEND_UNITS = 1e-4;
 
 export const STATUS = ["tentative", "confirmed", "coasting", "deleted"];
-export const REASON = ["detected", "missed", "coasted", "confirmed", "lost", "corrected", "retracted", "withdrawn"];
+export const REASON = ["detected", "missed", "coasted", "confirmed", "lost", "corrected", "retracted", "withdrawn", "doubted", "cleared"];
 export const AFFILIATION = ["unknown", "own", "friend", "neutral", "suspect"];
 export const IDENTITY = ["", "ICAO 24", "MMSI", "MAVLink", "Remote ID"];
 

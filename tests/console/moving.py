@@ -68,6 +68,7 @@ class MovingSource:
         self.well = (True, "all sensors report")
         self.frozen: int | None = None
         self.partners: tuple[str, ...] = ("south", "east")
+        self.doubted: dict[int, int] = {}
 
     def now(self) -> int:
         """The source's time; stands still once frozen."""
@@ -154,6 +155,10 @@ class MovingSource:
         valid = int(own.valid[rows[0]])
         indices = [i for i in own.sensors[rows[0]].tolist() if i >= 0]
         return {SENSORS[i]: valid - age * NS_PER_S for age, i in enumerate(indices)}
+
+    def doubted_since(self, track_id: int) -> int | None:
+        """What a test has set."""
+        return self.doubted.get(track_id)
 
     def sensor_ids(self) -> Sequence[str]:
         """Names."""

@@ -106,6 +106,19 @@ def test_one_track_says_when_each_sensor_contributed(console: Console):
     assert [(row["sensor"], row["age_s"]) for row in body["contributions"]] == wanted
 
 
+def test_one_track_says_since_when_its_identity_is_doubted(console: Console):
+    track_id = int(console.source.tracks().track_id[0])
+    console.source.doubted[track_id] = 1_772_366_400_000_000_000
+    body = ask(console.url, f"/api/tracks/{track_id}").json()
+    assert faults(body, {"$ref": "#/components/schemas/OneTrack"}, OPENAPI) == []
+    assert body["doubted_since"] == "2026-03-01T12:00:00.000000Z"
+    other = ask(console.url, f"/api/tracks/{track_id + 7_919}").json()
+    assert other["doubted_since"] is None
+    # A partner's track may have the same id.
+    console.source.partners = ("south",)
+    assert ask(console.url, f"/api/tracks/{track_id}?node=south").json()["doubted_since"] is None
+
+
 def test_one_foreign_track_is_asked_for_with_its_node(console: Console):
     console.source.partners = ("south",)
     given = console.source.foreign()[0]
@@ -148,6 +161,7 @@ def test_a_source_needs_to_give_nothing_of_partners():
         own = ask(server.url, "/api/tracks/4000000000000000000").json()
         assert own["track"]["number"] == "A1000"
         assert own["contributions"] == []
+        assert own["doubted_since"] is None
 
 
 def test_without_what_set_up_fetches_the_status_says_why(

@@ -54,6 +54,18 @@ def test_map_and_table_are_linked_both_ways(browser, server):
     assert page.problems() == []
 
 
+def test_the_card_says_since_when_an_identity_is_doubted(browser, server, source):
+    page = opened(browser, server)
+    page.run("document.querySelector('#table-body tr[data-id]').cells[0].click()")
+    page.wait("document.querySelector('#details').textContent.includes('radar-coast 0.')")
+    assert "doubted" not in text(page, "#details")
+    for track in source.tracks().track_id.tolist():
+        source.doubted[track] = 1_772_366_400_000_000_000
+    page.wait("document.querySelector('#details').textContent.includes('Identity doubted')")
+    assert "since 12:00:00 UTC" in text(page, "#details .trouble")
+    assert page.problems() == []
+
+
 def test_the_table_sorts_both_ways(browser, server):
     page = opened(browser, server)
     for falling, state in ((False, "ascending"), (True, "descending")):

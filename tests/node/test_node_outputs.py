@@ -14,7 +14,7 @@ from model.detections import Detections, DetectionsBuilder
 from model.errors import Quarantined, Reason
 from model.ports import OutputBatch
 from model.records import Kind
-from model.tracks import Status, TrackUpdates
+from model.tracks import Status, TrackUpdates, UpdateReason
 from tests.node.logs import assert_same, assert_whole, outputs
 from vedette.after import after
 from vedette.metrics import Latency, Metrics
@@ -173,6 +173,19 @@ def test_the_tail_follows_the_log_and_begins_anew_when_the_log_does(tmp_path) ->
     assert tail.look(0) == 1
     assert tail.tracks.track_id.tolist() == [1]
     tail._reader.close()
+    log.close()
+
+
+def test_the_tail_knows_since_when_an_identity_is_doubted(tmp_path) -> None:
+    log = new_log(tmp_path)
+    begun = batch(0, 5, [3, 4])
+    begun.updates.reason[0], begun.updates.valid[0] = UpdateReason.DOUBTED, 77
+    log.write(begun)
+    with LogReader(tmp_path) as reader:
+        tail = Tail(reader)
+        tail.look(0)
+        track, other = begun.updates.track_id.tolist()
+        assert (tail.doubts.since(track), tail.doubts.since(other)) == (77, None)
     log.close()
 
 

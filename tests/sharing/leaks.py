@@ -7,7 +7,7 @@ import numpy as np
 
 from model.taxonomy import CLASS_INDEX, CLASSES
 from model.time import ns_from_iso
-from model.tracks import Status, TrackUpdates
+from model.tracks import ABOUT_IDENTITY, Status, TrackUpdates
 from sharing.agreement import Agreement
 from sharing.area import excluded_area, released_area
 from sharing.closing import is_withdrawal
@@ -38,7 +38,8 @@ def leaks_for_people(message: Mapping[str, Any], agreed: Agreement) -> list[str]
             leak = f"withdrawn, and says {sorted(said)}" if said else ""
         else:
             best = max(one["class"], key=one["class"].get, default="unknown")
-            leak = _leak(one["lat"], one["lon"], best, one["identity"] is not None, agreed)
+            named = one["identity"] is not None or one["reason"] in ("doubted", "cleared")
+            leak = _leak(one["lat"], one["lon"], best, named, agreed)
         if leak:
             found.append(f"row {one['seq']}: {leak}")
     return found
@@ -55,6 +56,7 @@ def leaks_in_ledger(parts: Iterable[TrackUpdates], agreed: Agreement) -> list[st
                 CLASSES[int(rows.classes[row].argmax())] if rows.classes[row].any() else "unknown"
             )
             named = bool(rows.identity_kind[row]) or rows.identity[row] != b""
+            named |= rows.reason[row] in ABOUT_IDENTITY
             leak = _leak(lat, lon, best, named, agreed)
             if rows.status[row] == Status.TENTATIVE:
                 leak = leak or "tentative"

@@ -269,6 +269,8 @@ def test_a_chain_that_does_not_hold_is_refused() -> None:
         ({"stale": -1}, Reason.OUT_OF_RANGE),
         ({"known": FROM_NS - 1}, Reason.NOT_AGREED),
         ({"identity_kind": 2, "identity": b"276000001"}, Reason.NOT_AGREED),
+        ({"reason": UpdateReason.DOUBTED}, Reason.NOT_AGREED),
+        ({"reason": max(UpdateReason) + 1}, Reason.BAD_FIELD),
     ],
 )
 def test_rows_that_are_not_agreed(columns, reason) -> None:
@@ -288,6 +290,9 @@ def test_rows_that_are_not_agreed(columns, reason) -> None:
 def test_a_human_never_has_an_identity() -> None:
     agreed = agreement(more="share_identity = true", classes='["human"]')
     rows = updates(classes=of_class("human"), identity_kind=2, identity=b"276000001")
+    (item,) = take(receiver(agreed), Giver().message(rows)).refused
+    assert item.reason == Reason.HUMAN_IDENTITY
+    rows = updates(classes=of_class("human"), reason=UpdateReason.CLEARED)
     (item,) = take(receiver(agreed), Giver().message(rows)).refused
     assert item.reason == Reason.HUMAN_IDENTITY
 

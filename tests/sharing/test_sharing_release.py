@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from model.detections import IdentityKind, Mode
 from model.taxonomy import CLASS_INDEX, CLASSES, N_CLASSES
-from model.tracks import Status, TrackUpdates
+from model.tracks import ABOUT_IDENTITY, Status, TrackUpdates, UpdateReason
 from sharing.agreement import Agreement
 from sharing.area import polygon_mistakes
 from sharing.release import Parties, Refusal, count, explain, recheck, refusals, release, transform
@@ -275,6 +275,24 @@ def test_identity_goes_out_where_agreed_but_never_of_what_may_be_a_human() -> No
         0, Refusal.IDENTITY, Refusal.IDENTITY,
     ]  # fmt: skip
     assert recheck(given, agreement(), NOW_NS, PARTIES)[0] == Refusal.IDENTITY
+
+
+def test_a_doubt_about_an_identity_goes_to_those_who_are_given_identities() -> None:
+    rows = updates(4, reason=[*ABOUT_IDENTITY, UpdateReason.MISSED, UpdateReason.DOUBTED])
+    rows.classes[3] = of_class("human")
+    agreed = agreement(more="share_identity = true", classes='["sea_vessel", "human"]')
+    told = transform(rows, agreed)
+    assert told.reason.tolist() == [
+        *ABOUT_IDENTITY, UpdateReason.MISSED, UpdateReason.DETECTED,
+    ]  # fmt: skip
+    assert recheck(told, agreed, NOW_NS, PARTIES).tolist() == [0, 0, 0, 0]
+    silent = transform(rows, agreement())
+    plain = UpdateReason.DETECTED
+    assert silent.reason.tolist() == [plain, plain, UpdateReason.MISSED, plain]
+    assert recheck(told, agreement(), NOW_NS, PARTIES).tolist()[:3] == [
+        Refusal.IDENTITY, Refusal.IDENTITY, 0,
+    ]  # fmt: skip
+    assert rows.reason[0] == UpdateReason.DOUBTED
 
 
 def test_other_parties_get_nothing() -> None:
