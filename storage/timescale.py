@@ -22,6 +22,7 @@ from psycopg import sql
 from storage.connection import Connection, connect, storage_errors
 from storage.migrate import migration_lock
 from storage.retention import Policy
+from storage.roles import owns_tables
 
 EXTENSION = "timescaledb"
 
@@ -91,7 +92,8 @@ def prepare(dsn: str, policy: Policy | None = None) -> Capabilities:
     Parameters
     ----------
     dsn
-        Connection string; its user owns the tables.
+        Connection string. Where its user does not own the tables, they are taken as they are: the
+        owner has prepared them.
     policy
         Sizes and ages.
 
@@ -114,12 +116,27 @@ def prepare(dsn: str, policy: Policy | None = None) -> Capabilities:
     ):
         version = connection.info.server_version
         postgres = f"{version // 10_000}.{version % 10_000}"
+        if not owns_tables(connection):
+            return _as_found(connection, postgres)
         missing = _missing(connection) or _create_extension(connection)
         if missing:
             for series in SERIES:
                 _brin(connection, series)
             return Capabilities(postgres, lacks=(missing, _PLAIN))
         return _timescale(connection, policy, postgres)
+
+
+def _as_found(connection: Connection, postgres: str) -> Capabilities:
+    """What the owner has made of the tables, as far as another may know."""
+    row = connection.execute(
+        "SELECT extversion, coalesce(current_setting('timescaledb.license', true), '')"
+        " FROM pg_extension WHERE extname = %s",
+        (EXTENSION,),
+    ).fetchone()
+    if row is None:
+        return Capabilities(postgres, lacks=("TimescaleDB is not created in this database", _PLAIN))
+    community = row[1] == COMMUNITY
+    return Capabilities(postgres, row[0], row[1], True, community, community)
 
 
 _PLAIN = "tables are plain: no compression, and old rows are deleted one by one"

@@ -92,7 +92,8 @@ class Writer:
     Parameters
     ----------
     dsn
-        Connection string; its user may create a schema, or owns ours.
+        Connection string; its user may create a schema, or owns ours, or has the role
+        ``vedette_writer`` where the owner has made everything (`storage.roles`).
     node
         Whose batches they are.
     policy
@@ -129,7 +130,7 @@ class Writer:
         try:
             with storage_errors(self._dsn), connection.transaction():
                 for table, columns in COLUMNS.items():
-                    connection.execute(_stage(table, columns))
+                    connection.execute(_stage(connection, table, columns))
         except BaseException:
             connection.close()
             raise
@@ -274,11 +275,26 @@ def _covered(batches: Sequence[OutputBatch]) -> str:
     return f"output of the inputs {batches[0].first}-{batches[-1].through}"
 
 
-def _stage(table: str, columns: Sequence[str]) -> sql.Composed:
-    extra = sql.SQL(", false AS head" if table == "tracks" else "")
-    return sql.SQL(
-        "CREATE TEMP TABLE {} ON COMMIT DELETE ROWS AS SELECT {}{} FROM {} WITH NO DATA"
-    ).format(sql.Identifier(f"stage_{table}"), _names(columns), extra, _table(table))
+def _stage(connection: Connection, table: str, columns: Sequence[str]) -> sql.Composed:
+    """Statement that makes a temporary table like one of ours.
+
+    Types come from the catalogue: making it of the table would ask for the right to read that.
+    """
+    rows = connection.execute(
+        "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute"
+        " WHERE attrelid = %s::regclass AND attnum > 0",
+        (f"vedette.{table}",),
+    ).fetchall()
+    types: dict[str, str] = {str(name): str(kind) for name, kind in rows}
+    fields = [
+        sql.SQL("{} {}").format(sql.Identifier(column), sql.SQL(types[column]))
+        for column in columns
+    ]
+    if table == "tracks":
+        fields.append(sql.SQL("{} boolean").format(sql.Identifier(HEAD)))
+    return sql.SQL("CREATE TEMP TABLE {} ({}) ON COMMIT DELETE ROWS").format(
+        sql.Identifier(f"stage_{table}"), sql.SQL(", ").join(fields)
+    )
 
 
 def _names(columns: Sequence[str]) -> sql.Composed:
