@@ -92,7 +92,7 @@ def test_each_role_may_do_what_it_is_for_and_nothing_else(users, role) -> None:
         assert allowed(users[role], statement) == (rights is not None and view in rights.select)
     temporary = allowed(users[role], sql.SQL("CREATE TEMP TABLE mine (one integer)"))
     assert temporary == (rights is not None and rights.temporary)
-    for statement in ("CREATE SCHEMA mine", "CREATE TABLE vedette.mine (one integer)",
+    for text in ("CREATE SCHEMA mine", "CREATE TABLE vedette.mine (one integer)",
                       "CREATE ROLE mine", "COPY (SELECT 1) TO '/tmp/mine'"):  # fmt: skip
         assert not allowed(users[role], sql.SQL(text)), text
 
