@@ -10,6 +10,9 @@ from sharing.line import Line
 from sharing.release import Parties
 from sharing.wire import Batch, Refused, Shared, encode_batch, encode_json, parse_topic
 
+UNHEARD_S = 1.0
+"""Who subscribes to the form for people gets it from so much later on at the latest, s."""
+
 STOP_S = 0.5
 """How long a broken line may take to end, s."""
 
@@ -34,6 +37,7 @@ class Post:
         self._line: Line | None = None
         self._sent = Published()
         self._away = 0
+        self._unheard_s = 0.0
         self.bad_answers = 0
         """Answers that could not be used."""
 
@@ -66,10 +70,24 @@ class Post:
         self._sent = Published(*map(sum, zip(self._sent, published, strict=True)))
         return published.stored == 1
 
-    def tell(self, batch: Batch) -> None:
-        """Send a batch in the form for people, best effort."""
-        if self.connected and not batch.void.all():
-            self._deliver(batch.topic("live.json"), encode_json(batch))
+    def tell(self, batch: Batch, now_s: float) -> None:
+        """Send a batch in the form for people, best effort.
+
+        It costs twice what all the rest of giving costs, and mostly nobody reads it. So where the
+        broker says that nobody does, it is asked again after `UNHEARD_S`.
+
+        Parameters
+        ----------
+        batch
+            What was sent.
+        now_s
+            A clock that never goes back, s.
+        """
+        if not self.connected or batch.void.all() or now_s < self._unheard_s:
+            return
+        published = self._deliver(batch.topic("live.json"), encode_json(batch))
+        if published is not None and published.unmatched:
+            self._unheard_s = now_s + UNHEARD_S
 
     def _deliver(self, topic: str, payload: bytes) -> Published | None:
         return None if self._line is None else self._line.deliver([(topic, payload)])

@@ -52,6 +52,10 @@ RUN_ROWS = 2_000
 POLL_S = 0.05
 """Pause between two turns when nothing is to be done, s."""
 
+REST = 3.0
+"""After a turn that did something the next one waits so many times as long as that took, at most
+`POLL_S`: most of what a turn costs it costs once, so several outputs share it under load."""
+
 STATUS_S = 1.0
 """Pause between two writings of the status file, s."""
 
@@ -176,10 +180,10 @@ class Publishing:
         )
         try:
             while not self.stopping.is_set():
-                pause = POLL_S
+                pause, began = POLL_S, time.perf_counter()
                 try:
                     if self.turn():
-                        pause = 0.0
+                        pause = min(POLL_S, REST * (time.perf_counter() - began))
                     self._stall(None)
                 except JournalError as error:
                     self._stall(error)
@@ -328,7 +332,7 @@ class Publishing:
         for batch in lane.batches(entry, time.time_ns):
             self._post.send(batch, "live")
             if lane.in_force(time.time_ns()) or is_withdrawal(batch.rows).all():
-                self._post.tell(batch)
+                self._post.tell(batch, time.monotonic())
         lane.sent(entry, time.monotonic())
         return True
 

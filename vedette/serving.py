@@ -47,6 +47,10 @@ BEHIND_S = 2.0
 SHED_S = 60.0
 """So long after an input was let go the node is called unhealthy, s."""
 
+REST = 2.0
+"""After a look that found something the next one waits so many times as long as that took, at most
+`LOOK_S`: several outputs then share what a look costs."""
+
 DRAIN_S = 1.5
 """Longest that a stop waits for the database, s; what is left is stored after the next start."""
 
@@ -273,8 +277,10 @@ class Serve:
             self.storing.start()
             log.info("started pid=%d url=%s", os.getpid(), self.server.url)
             while not self.stopping.is_set():
-                if not self._look():
-                    self.stopping.wait(LOOK_S)
+                began = time.perf_counter()
+                found = self._look()
+                rest_s = REST * (time.perf_counter() - began)
+                self.stopping.wait(min(LOOK_S, rest_s) if found else LOOK_S)
             whole = self.storing.stop(DRAIN_S)
             log.info("stopped stored_all=%s cursor=%d", whole, self.storing.status.cursor)
         finally:
