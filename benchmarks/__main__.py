@@ -10,7 +10,7 @@ from importlib import import_module
 NAMES = ("fusion", "measure", "accuracy", "adapters", "storage", "ingest")
 """Benchmarks there are, in the order in which ``all`` runs them."""
 
-LONG = {"fusion", "accuracy"}
+LONG = {"fusion", "accuracy", "ingest"}
 """Those that have a long form."""
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -25,7 +25,9 @@ def main() -> int:
     parser.add_argument("name", choices=(*NAMES, "all"))
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
     parser.add_argument(
-        "--full", action="store_true", help="fusion, accuracy: all seeds and runs, peers too"
+        "--full",
+        action="store_true",
+        help="fusion, accuracy: all seeds and runs, peers too; ingest: a border for ten minutes",
     )
     args = parser.parse_args()
     for name in ONE_THREAD:  # before NumPy is loaded, which reads them once

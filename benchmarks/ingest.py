@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import whole
 from benchmarks.load import BOOT, SENSORS, Load, movers, sensor_id, site_sensors
 from benchmarks.node import Node, Servers
 from journal.codec import unpack_output
@@ -37,6 +38,9 @@ from vedette.local.process import Child
 FLOOD = 3_000
 PACES_HZ = (200.0, 500.0)
 SECONDS = 12.0
+BORDERS = ((250.0, 30.0),)
+BORDERS_FULL = ((250.0, 60.0), (500.0, 60.0), (1_000.0, 60.0), (2_000.0, 600.0))
+"""Reports per second of a border, and for how long, s."""
 
 POLL_S = 0.25
 """Pause between two looks at the node's status, s."""
@@ -72,6 +76,7 @@ class Stored:
 
 def run(
     *,
+    full: bool = False,
     flood: int = FLOOD,
     paces_hz: Sequence[float] = PACES_HZ,
     seconds: float = SECONDS,
@@ -81,6 +86,8 @@ def run(
 
     Parameters
     ----------
+    full
+        The load of a border (`benchmarks.whole`) at its whole rate for ten minutes, besides.
     flood
         Reports of the flood.
     paces_hz
@@ -96,7 +103,8 @@ def run(
         ``reports_per_s`` and ``detections_per_s`` of the flood; ``p99_latency_ms`` and
         ``commit_p99_ms`` of the fastest pace that was kept (``pace_hz``; if none was,
         ``pace_kept`` is false and it is the slowest); ``lost`` and ``duplicated`` of all phases;
-        ``plain``, the same flood into the plain subscriber, and the ratios to it; ``phases``.
+        ``plain``, the same flood into the plain subscriber, and the ratios to it; ``phases``;
+        ``borders``, rows of `benchmarks.whole`.
     """
     load_average = os.getloadavg()[0]
     loads = [Load(f"pace-{hz:g}", round(hz * seconds), hz, jitter_ms) for hz in paces_hz]
@@ -106,6 +114,10 @@ def run(
         print(HEAD)
         phases = {load.node: _phase(servers, load) for load in loads}
         plain = _plain(servers, Load("plain", flood))
+        borders = []
+        for rate_hz, length_s in BORDERS_FULL if full else BORDERS:
+            borders.append(whole.run(servers, rate_hz, length_s))
+            print(whole.line(borders[-1]), flush=True)
     kept = [load for load in loads[:-1] if phases[load.node]["kept"]]
     pace = kept[-1] if kept else loads[0]
     fastest, flooded = phases[pace.node], phases["flood"]
@@ -133,6 +145,7 @@ def run(
         "ratio": round(ratio, 3),
         "cpu_ratio": round(cpu, 2),
         "phases": phases,
+        "borders": borders,
         "servers": servers.text,
         "load_average": round(load_average, 2),
     }
