@@ -81,13 +81,14 @@ def run(
     paces_hz: Sequence[float] = PACES_HZ,
     seconds: float = SECONDS,
     jitter_ms: float = 0.0,
+    borders: Sequence[tuple[float, float]] | None = None,
 ) -> dict[str, Any]:
     """Measure; returns a table by phase and the figures that stand for all.
 
     Parameters
     ----------
     full
-        The load of a border (`benchmarks.whole`) at its whole rate for ten minutes, besides.
+        The load of a border (`benchmarks.whole`) at rising rates, its whole one for ten minutes.
     flood
         Reports of the flood.
     paces_hz
@@ -96,6 +97,8 @@ def run(
         Length of each.
     jitter_ms
         Reports are sent up to so much after the time they bear, so that many are late.
+    borders
+        Rates of a border in reports per second, and for how long each, s; None: the usual.
 
     Returns
     -------
@@ -114,10 +117,10 @@ def run(
         print(HEAD)
         phases = {load.node: _phase(servers, load) for load in loads}
         plain = _plain(servers, Load("plain", flood))
-        borders = []
-        for rate_hz, length_s in BORDERS_FULL if full else BORDERS:
-            borders.append(whole.run(servers, rate_hz, length_s))
-            print(whole.line(borders[-1]), flush=True)
+        rows = []
+        for rate_hz, length_s in borders or (BORDERS_FULL if full else BORDERS):
+            rows.append(whole.run(servers, rate_hz, length_s))
+            print(whole.line(rows[-1]), flush=True)
     kept = [load for load in loads[:-1] if phases[load.node]["kept"]]
     pace = kept[-1] if kept else loads[0]
     fastest, flooded = phases[pace.node], phases["flood"]
@@ -145,7 +148,7 @@ def run(
         "ratio": round(ratio, 3),
         "cpu_ratio": round(cpu, 2),
         "phases": phases,
-        "borders": borders,
+        "borders": rows,
         "servers": servers.text,
         "load_average": round(load_average, 2),
     }

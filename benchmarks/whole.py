@@ -8,7 +8,6 @@ report nor in quarantine; what the node let go because it could not keep up is t
 """
 
 import json
-import math
 import time
 from pathlib import Path
 from typing import Any
@@ -186,9 +185,9 @@ def _figures(
         "reports_per_s": round(distinct / seconds, 1),
         "detections_per_s": round(servers.count(_DETECTIONS, border.node) / seconds, 1),
         "tracks": max((one["tracks"] for one in seen), default=0),
-        "p50_latency_ms": max(p50, default=math.nan),
-        "p99_latency_ms": max(p99, default=math.nan),
-        "journal_lag_max_s": max((one["lag_s"] for one in seen), default=math.nan),
+        "p50_latency_ms": max(p50, default=0.0),
+        "p99_latency_ms": max(p99, default=0.0),
+        "journal_lag_max_s": max((one["lag_s"] for one in seen), default=0.0),
         "commit_p50_ms": float(commit[0]),
         "commit_p99_ms": float(commit[1]),
         "shed": sum(shed.values()),

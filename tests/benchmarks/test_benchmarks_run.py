@@ -57,7 +57,10 @@ def test_storage_writes_the_same_rows_both_ways():
 @pytest.mark.broker
 @pytest.mark.database
 def test_ingest_loses_and_doubles_nothing():
-    result = checked(ingest.run(flood=300, paces_hz=(40.0,), seconds=4.0))
+    border_hz, border_s = 60.0, 8.0
+    result = checked(
+        ingest.run(flood=300, paces_hz=(40.0,), seconds=4.0, borders=((border_hz, border_s),))
+    )
     assert set(result["phases"]) == {"pace-40", "flood"}
     assert (result["lost"], result["duplicated"]) == (0, 0)
     for phase in result["phases"].values():
@@ -67,6 +70,13 @@ def test_ingest_loses_and_doubles_nothing():
     for key in ("reports_per_s", "detections_per_s", "p99_latency_ms", "commit_p99_ms"):
         assert result[key] > 0
     assert result["plain"]["stored_per_s"] > 0
+    (border,) = result["borders"]
+    assert border["sent"] == border["acknowledged"] == border_hz * border_s
+    assert (border["lost"], border["duplicated"]) == (0, 0)
+    assert sum(border["refused"].values()) == border["shed"]
+    assert not border["pages_failed"]
+    assert len(border["partner_rows"]) == 5
+    assert min(border["page_messages"]) > 0
 
 
 @pytest.mark.parametrize("count", [1, 19, 20, 47])
