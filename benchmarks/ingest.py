@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import whole
+from benchmarks import neighbour, whole
 from benchmarks.load import BOOT, SENSORS, Load, movers, sensor_id, site_sensors
 from benchmarks.node import Node, Servers
 from journal.codec import unpack_output
@@ -38,6 +38,7 @@ from vedette.local.process import Child
 FLOOD = 3_000
 PACES_HZ = (200.0, 500.0)
 SECONDS = 12.0
+SPELLS, SPELLS_FULL = 2, 6
 BORDERS = ((250.0, 30.0),)
 BORDERS_FULL = ((250.0, 60.0), (500.0, 60.0), (1_000.0, 60.0), (2_000.0, 600.0))
 """Reports per second of a border, and for how long, s."""
@@ -82,6 +83,7 @@ def run(
     seconds: float = SECONDS,
     jitter_ms: float = 0.0,
     borders: Sequence[tuple[float, float]] | None = None,
+    spells: int = 0,
 ) -> dict[str, Any]:
     """Measure; returns a table by phase and the figures that stand for all.
 
@@ -99,6 +101,8 @@ def run(
         Reports are sent up to so much after the time they bear, so that many are late.
     borders
         Rates of a border in reports per second, and for how long each, s; None: the usual.
+    spells
+        Of the flooding neighbour, calm and flooded in turn; 0: as many as usual.
 
     Returns
     -------
@@ -107,7 +111,7 @@ def run(
         ``commit_p99_ms`` of the fastest pace that was kept (``pace_hz``; if none was,
         ``pace_kept`` is false and it is the slowest); ``lost`` and ``duplicated`` of all phases;
         ``plain``, the same flood into the plain subscriber, and the ratios to it; ``phases``;
-        ``borders``, rows of `benchmarks.whole`.
+        ``neighbour``, of `benchmarks.neighbour`; ``borders``, rows of `benchmarks.whole`.
     """
     load_average = os.getloadavg()[0]
     loads = [Load(f"pace-{hz:g}", round(hz * seconds), hz, jitter_ms) for hz in paces_hz]
@@ -117,6 +121,8 @@ def run(
         print(HEAD)
         phases = {load.node: _phase(servers, load) for load in loads}
         plain = _plain(servers, Load("plain", flood))
+        beside = neighbour.run(servers, spells or (SPELLS_FULL if full else SPELLS))
+        print(neighbour.line(beside), flush=True)
         rows = []
         for rate_hz, length_s in borders or (BORDERS_FULL if full else BORDERS):
             rows.append(whole.run(servers, rate_hz, length_s))
@@ -148,6 +154,7 @@ def run(
         "ratio": round(ratio, 3),
         "cpu_ratio": round(cpu, 2),
         "phases": phases,
+        "neighbour": beside,
         "borders": rows,
         "servers": servers.text,
         "load_average": round(load_average, 2),

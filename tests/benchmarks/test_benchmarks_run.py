@@ -59,7 +59,9 @@ def test_storage_writes_the_same_rows_both_ways():
 def test_ingest_loses_and_doubles_nothing():
     border_hz, border_s = 60.0, 8.0
     result = checked(
-        ingest.run(flood=300, paces_hz=(40.0,), seconds=4.0, borders=((border_hz, border_s),))
+        ingest.run(
+            flood=300, paces_hz=(40.0,), seconds=4.0, borders=((border_hz, border_s),), spells=2
+        )
     )
     assert set(result["phases"]) == {"pace-40", "flood"}
     assert (result["lost"], result["duplicated"]) == (0, 0)
@@ -70,6 +72,8 @@ def test_ingest_loses_and_doubles_nothing():
     for key in ("reports_per_s", "detections_per_s", "p99_latency_ms", "commit_p99_ms"):
         assert result[key] > 0
     assert result["plain"]["stored_per_s"] > 0
+    assert result["neighbour"]["missing"] == 0
+    assert result["neighbour"]["refused"]["rate"] > 0
     (border,) = result["borders"]
     assert border["sent"] == border["acknowledged"] == border_hz * border_s
     assert (border["lost"], border["duplicated"]) == (0, 0)
