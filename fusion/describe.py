@@ -13,7 +13,6 @@ from fusion.records import WORDS, Record
 from fusion.settings import NANO
 from fusion.silence import after, lost_after
 from model.arrays import Array, Floats
-from model.detections import IDENTITY_BYTES
 from model.taxonomy import HUMAN, N_CLASSES
 from model.tracks import MAX_SENSORS, SCHEMA, TrackUpdates
 
@@ -177,21 +176,6 @@ def _lifted(east: float, north: float, height: float, plane: Record) -> Triple:
     slope = 1.0 / math.sqrt(1.0 - min(tilt, 0.5))
     up += (height - height_of(place)) * slope
     return ecef_of_plane(east, north, up, plane.origin, plane.rotation)
-
-
-def updates_of(said: Array) -> TrackUpdates:
-    """Columns of records `SAID`."""
-    columns = {}
-    for name in SCHEMA:
-        if name == "identity":
-            words = np.ascontiguousarray(said["words"])
-            columns[name] = words.view(f"S{IDENTITY_BYTES}").reshape(len(said))
-        elif name == "number":
-            digits = np.ascontiguousarray(said["number"])
-            columns[name] = digits.view("S5").reshape(len(said))
-        else:
-            columns[name] = np.ascontiguousarray(said[name])
-    return TrackUpdates(**columns)
 
 
 def said_of(updates: TrackUpdates) -> Array:

@@ -1,0 +1,138 @@
+"""Track updates of one batch by columns: copied out of records in one pass, hot from the cache."""
+
+import numpy as np
+
+from fusion.jit import kernel
+from fusion.records import WORDS
+from model.arrays import Array, Floats, Int64s
+from model.detections import IDENTITY_BYTES
+from model.taxonomy import N_CLASSES
+from model.tracks import MAX_SENSORS, TrackUpdates
+
+_LONGS = ("known_offset", "track_id", "valid", "known", "stale")
+_INTS = ("n", "authority_epoch", "revision")
+_BYTES = ("status", "reason", "affiliation", "identity_kind", "mode")
+# Columns of one number a row, by their type: one array for all of a type, column by column.
+_BY_COLUMN = 3
+
+Columns = tuple[Int64s, Array, Array, Floats, Floats, Floats, Array, Array, Array, Array]
+
+
+class Outbox:
+    """Updates in the order in which they became known.
+
+    Parameters
+    ----------
+    rows
+        Room for so many at first.
+    """
+
+    def __init__(self, rows: int = 0) -> None:
+        self._columns = _room(rows) if rows else _NO_ROOM
+        self._rows = rows
+        self._count = 0
+        self._offset, self._received, self._n = -1, 0, 0
+
+    def of(self, offset: int, received: int) -> None:
+        """What is added from now on is known of the input of a journal offset, received then."""
+        if offset != self._offset:
+            self._offset, self._n = offset, 0
+        self._received = received
+
+    def add(self, said: Array, slots: Int64s) -> None:
+        """Add the updates in some slots (k,) of records `SAID`, numbered by input from 0."""
+        count = len(slots)
+        if not count:
+            return
+        begin, end = self._count, self._count + count
+        self._lay_out(said, slots)
+        longs, ints = self._columns[0], self._columns[1]
+        longs[0, begin:end], longs[3, begin:end] = self._offset, self._received
+        ints[0, begin:end] = np.arange(self._n, self._n + count)
+        self._n += count
+
+    def _lay_out(self, said: Array, slots: Int64s) -> None:
+        end = self._count + len(slots)
+        if end > self._rows:
+            self._grow(max(end, 2 * self._rows))
+        _lay_out(said, slots, self._count, self._columns)
+        self._count = end
+
+    def _grow(self, rows: int) -> None:
+        old, self._columns, self._rows = self._columns, _room(rows), rows
+        for k, (before, after) in enumerate(zip(old, self._columns, strict=True)):
+            if k < _BY_COLUMN:
+                after[:, : self._count] = before[:, : self._count]
+            else:
+                after[: self._count] = before[: self._count]
+
+    def updates(self) -> TrackUpdates:
+        """All that was added."""
+        longs, ints, octets, state, covariance, existence, classes, sensors, number, words = (
+            self._columns
+        )
+        stop = self._count
+        columns: dict[str, Array] = {name: longs[k, :stop] for k, name in enumerate(_LONGS)}
+        columns |= {name: ints[k, :stop] for k, name in enumerate(_INTS)}
+        columns |= {name: octets[k, :stop] for k, name in enumerate(_BYTES)}
+        return TrackUpdates(
+            **columns,
+            state=state[:stop],
+            covariance=covariance[:stop],
+            existence=existence[:stop],
+            classes=classes[:stop],
+            sensors=sensors[:stop],
+            number=number[:stop].view("S5").reshape(stop),
+            identity=words[:stop].view(f"S{IDENTITY_BYTES}").reshape(stop),
+        )
+
+
+def updates_of(said: Array) -> TrackUpdates:
+    """Columns of records `SAID`."""
+    outbox = Outbox(len(said))
+    outbox._lay_out(said, np.arange(len(said)))
+    return outbox.updates()
+
+
+def _room(rows: int) -> Columns:
+    # As flat in the types as the schema allows: a kernel that takes twenty arrays is slow to call.
+    return (
+        np.empty((len(_LONGS), rows), np.int64),
+        np.empty((len(_INTS), rows), np.int32),
+        np.empty((len(_BYTES), rows), np.uint8),
+        np.empty((rows, 6)),
+        np.empty((rows, 21)),
+        np.empty(rows),
+        np.empty((rows, N_CLASSES), np.float32),
+        np.empty((rows, MAX_SENSORS), np.int32),
+        np.empty((rows, 5), np.uint8),
+        np.empty((rows, WORDS), np.uint64),
+    )
+
+
+_NO_ROOM = _room(0)
+
+
+@kernel
+def _lay_out(said: Array, slots: Int64s, begin: int, columns: Columns) -> None:
+    longs, ints, octets, state, covariance, existence, classes, sensors, number, words = columns
+    for n in range(len(slots)):
+        of, at = said[slots[n]], begin + n
+        longs[0, at], longs[1, at], longs[2, at] = of.known_offset, of.track_id, of.valid
+        longs[3, at], longs[4, at] = of.known, of.stale
+        ints[0, at], ints[1, at], ints[2, at] = of.n, of.authority_epoch, of.revision
+        octets[0, at], octets[1, at], octets[2, at] = of.status, of.reason, of.affiliation
+        octets[3, at], octets[4, at] = of.identity_kind, of.mode
+        existence[at] = of.existence
+        for k in range(6):
+            state[at, k] = of.state[k]
+        for k in range(21):
+            covariance[at, k] = of.covariance[k]
+        for k in range(N_CLASSES):
+            classes[at, k] = of.classes[k]
+        for k in range(MAX_SENSORS):
+            sensors[at, k] = of.sensors[k]
+        for k in range(5):
+            number[at, k] = of.number[k]
+        for k in range(WORDS):
+            words[at, k] = of.words[k]
