@@ -16,7 +16,7 @@ from fusion.heads import Heads, census, picture, plane_record
 from fusion.history import History, Item, reports_of
 from fusion.measure import Scan, scans_of
 from fusion.outbox import Outbox, updates_of
-from fusion.records import NOT_TOUCHED
+from fusion.records import MEASURED, NOT_TOUCHED
 from fusion.registration import Registration, packed_corrections, taken_off
 from fusion.scan import fuse
 from fusion.settings import Settings
@@ -31,6 +31,9 @@ from model.tracks import TrackUpdates, UpdateReason
 
 ANYWHERE = Region(0.0, 0.0)
 """A plane for as long as nobody has said where the region is."""
+
+LARGE = 256
+"""Reports of so many detections on average are measured into memory that is used again."""
 
 
 class Tracker:
@@ -74,6 +77,7 @@ class Tracker:
         self._history.start(self._table)
         self._heads = Heads(region or ANYWHERE, self.settings)
         self._registration = Registration(sensors, self.settings)
+        self._room = np.empty(0, MEASURED)
 
     def _records_of(self, sensors: Sensors) -> Array:
         return sensor_records(sensors, (self.region or ANYWHERE).radius_m)
@@ -95,13 +99,14 @@ class Tracker:
         if self.region is None:
             return TrackUpdates.empty()
         self._pass("decode and gate")
-        scans = scans_of(detections, self.sensors, self.region)
+        room = self._room_for(detections)
+        scans = scans_of(detections, self.sensors, self.region, room=room)
         self._pass("measure")
         outbox = Outbox()
         for row in range(begin, len(scans)):
             scan = scans[row]
             outbox.of(scan.offset, scan.received)
-            self._report(scan, detections, row, outbox)
+            self._report(scan, detections, row, outbox, lent=room is not None)
         updates = outbox.updates()
         self._pass("publish")
         return updates
@@ -282,7 +287,25 @@ class Tracker:
             self.counters.refused += rows.stop - rows.start
         return detections.n_reports
 
-    def _report(self, scan: Scan, detections: Detections, row: int, outbox: Outbox) -> None:
+    def _room_for(self, detections: Detections) -> Array | None:
+        """Where reports are measured to that are not kept; None: they are small, and kept."""
+        count = detections.n_detections
+        if count < LARGE * max(detections.n_reports, 1):
+            return None
+        if count > len(self._room):
+            self._room = np.empty(max(count, 5 * len(self._room) // 4), MEASURED)
+        return self._room
+
+    def _again(self, item: Item) -> Scan:
+        """A report as it was fused, measured anew."""
+        assert self.region is not None  # noqa: S101 - it was fused, so a region was known
+        one = item.batch.take_reports([item.row])
+        (scan,) = scans_of(one, self.sensors, self.region, np.array([item.first]))
+        return scan if item.correction is None else item.correction.take_off(scan)
+
+    def _report(
+        self, scan: Scan, detections: Detections, row: int, outbox: Outbox, *, lent: bool
+    ) -> None:
         self.counters.refused += scan.refused
         correction = self._registration.take(self._table, scan, self._records)
         if correction is not None:
@@ -290,7 +313,7 @@ class Tracker:
         history = self._history
         late, stood = history.late, history.stood
         self._table, why, rolled_back = history.insert(
-            self._table, scan, detections, row, self._fuse, correction
+            self._table, scan, detections, row, self._fuse, self._again, correction, lent
         )
         self.counters.late += history.late - late
         self.counters.stood += history.stood - stood
@@ -349,7 +372,7 @@ class Tracker:
                 "since": history.since,
                 "touched": np.array([item.touched for item in items], dtype=np.int64),
                 "keys": np.array([item.key for item in items], dtype=np.int64).reshape(-1, 2),
-                "firsts": np.array([item.scan.first for item in items], dtype=np.int64),
+                "firsts": np.array([item.first for item in items], dtype=np.int64),
                 **packed_corrections([item.correction for item in items]),
                 "reports": reports_of(items).columns(),
                 "checkpoints": [[list(key), table.export()] for key, table in history.few()],
@@ -385,7 +408,7 @@ class Tracker:
             scans = scans_of(reports, self.sensors, self.region, saved["firsts"])
             keys, touched = saved["keys"].tolist(), saved["touched"].tolist()
             history.items = [
-                Item((key[0], key[1]), taken, reports, row, count, correction)
+                Item((key[0], key[1]), taken, reports, row, taken.first, count, correction)
                 for row, (key, (taken, correction), count) in enumerate(
                     zip(keys, taken_off(scans, saved), touched, strict=True)
                 )
