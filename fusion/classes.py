@@ -73,9 +73,9 @@ def class_score(track: Record, detection: Record, sensor: Record, room: Floats) 
     room
         (2, K), to work in.
     """
-    if not class_probability(track.classes, room[0]):
-        return 0.0
     if not class_likelihood(detection, sensor, room[1]):
+        return 0.0  # asked first: the track's classes lie far from all else that a pair asks of it
+    if not class_probability(track.classes, room[0]):
         return 0.0
     greatest = room[1, 0]
     for k in range(N_CLASSES):

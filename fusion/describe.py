@@ -6,7 +6,7 @@ import numpy as np
 
 from fusion.classes import class_probability
 from fusion.existence import probability
-from fusion.geodesy import Triple, angles_of, ecef_of_plane, height_of, turn_of
+from fusion.geodesy import Triple, angle_from, ecef_of_plane, height_of, sines_at, turn_of
 from fusion.jit import kernel
 from fusion.motion import EVEN, combine, leave_of, mix_and_predict
 from fusion.records import WORDS, Record
@@ -41,10 +41,13 @@ PLANE = np.dtype(
         ("rotation", "f8", (3, 3)),
         ("vertical", "f8"),
         ("meridian", "f8"),
+        ("latitude", "f8"),
+        ("longitude", "f8"),
     ],
     align=True,
 )
-"""A region for kernels: ECEF of its origin, m; its axes; radii of curvature there, m."""
+"""A region for kernels: ECEF of its origin, m; its axes; radii of curvature there, m; where that
+is, rad."""
 
 
 FLAT_M = 30_000.0
@@ -91,7 +94,10 @@ def describe(
     if lifted:
         h += dt_h * track.h[1]
     place = _lifted(to.mean[0], to.mean[1], h if lifted else 0.0, plane)
-    latitude, longitude, at = angles_of(place)
+    at = sines_at(place, h if lifted else 0.0)
+    R = plane.rotation  # its rows are east, north and up at the region's origin
+    latitude = angle_from(at[0], at[1], plane.latitude, R[2, 2], R[1, 2])
+    longitude = angle_from(at[2], at[3], plane.longitude, -R[0, 0], R[0, 1])
     # Turn from the region's axes to those at the track: the meridians converge.
     a, b, c, d = turn_of(at, plane.rotation)
     norm = 1.0 / math.sqrt(abs(a * d - b * c))

@@ -48,6 +48,7 @@ def plane_record(region: Region) -> Array:
     record = np.zeros(1, PLANE)
     record["origin"], record["rotation"] = region.origin, region.rotation
     record["vertical"], record["meridian"] = region.curvature
+    record["latitude"], record["longitude"] = region.latitude, region.longitude
     return record
 
 
@@ -358,12 +359,11 @@ def _differs(track: Record, status: int, basis: Array, last: Record, s: Record) 
     """Whether what would be said differs from what was said last."""
     if last.status != status or last.revision == 0:
         return True
-    if abs(last.existence - probability(track.llr)) >= s.publish_existence:
-        return True
-    moved = False
     for k in range(6):
-        moved = moved or last.basis[k] != basis[k]
-    return moved
+        if last.basis[k] != basis[k]:
+            return True
+    rises: bool = abs(last.existence - probability(track.llr)) >= s.publish_existence
+    return rises
 
 
 @kernel

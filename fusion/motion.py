@@ -120,13 +120,19 @@ def predict_one(x: Floats, P: Floats, dt: float, density: float) -> None:
 
 
 @kernel
-def combine(x: Floats, P: Floats, mu: Floats, x_out: Floats, P_out: Floats) -> None:
-    """Mean (4,) and packed covariance (10,) of a track's modes."""
+def average(x: Floats, mu: Floats, out: Floats) -> None:
+    """Mean (4,) of a track's modes."""
     for a in range(4):
         value = 0.0
         for k in range(MODES):
             value += mu[k] * x[k, a]
-        x_out[a] = value
+        out[a] = value
+
+
+@kernel
+def combine(x: Floats, P: Floats, mu: Floats, x_out: Floats, P_out: Floats) -> None:
+    """Mean (4,) and packed covariance (10,) of a track's modes."""
+    average(x, mu, x_out)
     for c in range(PACKED):
         P_out[c] = 0.0
     for k in range(MODES):
