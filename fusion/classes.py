@@ -2,7 +2,7 @@
 
 import math
 
-from fusion.jit import kernel
+from fusion.jit import inlined
 from fusion.records import Record
 from fusion.settings import CLASS_CONFLICT
 from model.arrays import Floats
@@ -15,7 +15,7 @@ CLASS_SPAN = 6.0
 """Greatest log-odds between two classes: e^6 is 400 to 1."""
 
 
-@kernel
+@inlined
 def class_probability(log_likelihood: Floats, out: Floats) -> bool:
     """Fill class probabilities (K,) of a track's log-likelihoods (K,); False: nothing was said."""
     said = False
@@ -34,7 +34,7 @@ def class_probability(log_likelihood: Floats, out: Floats) -> bool:
     return True
 
 
-@kernel
+@inlined
 def class_likelihood(detection: Record, sensor: Record, out: Floats) -> bool:
     """Fill log-likelihoods (K,) of what a detection, or else its sensor, says; False: nothing.
 
@@ -60,7 +60,7 @@ def class_likelihood(detection: Record, sensor: Record, out: Floats) -> bool:
     return total > 0.0
 
 
-@kernel
+@inlined
 def class_score(track: Record, detection: Record, sensor: Record, room: Floats) -> float:
     """Log-likelihood of a detection's class under the track's, against any class.
 
@@ -86,7 +86,7 @@ def class_score(track: Record, detection: Record, sensor: Record, room: Floats) 
     return math.log(max(match, CLASS_CONFLICT))
 
 
-@kernel
+@inlined
 def learn_class(track: Record, detection: Record, sensor: Record, room: Floats) -> None:
     """Take what a detection says of its class into its track; arguments as in `class_score`."""
     if not class_likelihood(detection, sensor, room[0]):

@@ -7,7 +7,7 @@ import numpy as np
 from fusion.classes import class_probability
 from fusion.existence import probability
 from fusion.geodesy import Triple, angle_from, ecef_of_plane, height_of, sines_at, turn_of
-from fusion.jit import kernel
+from fusion.jit import inlined
 from fusion.motion import EVEN, combine, leave_of, mix_and_predict
 from fusion.records import WORDS, Record
 from fusion.settings import NANO
@@ -54,7 +54,7 @@ FLAT_M = 30_000.0
 """So near a region's origin its radii of curvature say well enough where the ellipsoid is, m."""
 
 
-@kernel
+@inlined
 def describe(
     track: Record, valid: int, status: int, plane: Record, sensors: Array, s: Record, to: Record,
     out: Record, chance: Floats,
@@ -133,7 +133,7 @@ def describe(
     out.stale = track.placed + after(lost_after(track, sensors, s))
 
 
-@kernel
+@inlined
 def _classes(track: Record, out: Record, chance: Floats) -> None:
     """Class, and identity unless it is a person."""
     class_probability(track.classes, chance)
@@ -148,7 +148,7 @@ def _classes(track: Record, out: Record, chance: Floats) -> None:
         out.words[w] = np.uint64(0) if person else track.words[w]
 
 
-@kernel
+@inlined
 def _turned(
     ee: float, en: float, ne: float, nn: float, e0: float, e1: float, n0: float, n1: float,
     out: Floats, block: int,
@@ -166,7 +166,7 @@ def _turned(
         out[15], out[16], out[18] = EE, EN, NN
 
 
-@kernel
+@inlined
 def _lifted(east: float, north: float, height: float, plane: Record) -> Triple:
     """ECEF (m) of the point above (east, north) whose HAE is `height`, all m.
 

@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from fusion.jit import kernel
+from fusion.jit import inlined, kernel
 from fusion.records import Record
 from fusion.settings import LEAST_CLUTTER_DENSITY_M2, NANO
 from model.arrays import Array
@@ -55,20 +55,20 @@ LEAST, MOST = 1e-15, 1.0 - 1e-12
 """Probabilities are held between these when log-odds are taken."""
 
 
-@kernel
+@inlined
 def probability(llr: float) -> float:
     """Log-odds as a probability."""
     return 1.0 / (1.0 + math.exp(-llr))
 
 
-@kernel
+@inlined
 def log_odds(probability: float) -> float:
     """A probability as log-odds, finite at 0 and 1."""
     sure = min(max(probability, LEAST), MOST)
     return math.log(sure) - math.log1p(-sure)
 
 
-@kernel
+@inlined
 def unseen_of(
     track: Record, pd: float, now: int, sensors: Array, sensor: Record, s: Record
 ) -> float:

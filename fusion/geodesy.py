@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from fusion.jit import kernel
+from fusion.jit import inlined, kernel
 from model.arrays import Floats
 from model.frames import WGS84_A_M, WGS84_E2
 
@@ -34,13 +34,13 @@ SMALL = 0.02
 """Sines of less have their angle by a series: 130 km on the Earth."""
 
 
-@kernel
+@inlined
 def sines(latitude: float, longitude: float) -> Four:
     """Sine and cosine of latitude, sine and cosine of longitude, both rad."""
     return math.sin(latitude), math.cos(latitude), math.sin(longitude), math.cos(longitude)
 
 
-@kernel
+@inlined
 def ecef_of(at: Four, height: float) -> Triple:
     """ECEF x, y, z (m) of `sines` and HAE m."""
     sin_lat, cos_lat, sin_lon, cos_lon = at
@@ -65,7 +65,7 @@ def ecef_of_local(at: Four, east: float, north: float, up: float) -> Triple:
     )
 
 
-@kernel
+@inlined
 def turn_of(at: Four, rotation: Floats) -> Four:
     """Horizontal part of what takes the east, north of `sines` to those of the region.
 
@@ -82,7 +82,7 @@ def turn_of(at: Four, rotation: Floats) -> Four:
     )
 
 
-@kernel
+@inlined
 def enu_of(place: Triple, origin: Floats, rotation: Floats) -> Triple:
     """East, north, up (m) of ECEF (m), about `origin` (3,) with `rotation` (3, 3)."""
     x, y, z = place[0] - origin[0], place[1] - origin[1], place[2] - origin[2]
@@ -93,7 +93,7 @@ def enu_of(place: Triple, origin: Floats, rotation: Floats) -> Triple:
     )
 
 
-@kernel
+@inlined
 def ecef_of_plane(east: float, north: float, up: float, origin: Floats, rotation: Floats) -> Triple:
     """ECEF x, y, z (m) of a region's east, north, up (m): the inverse of `enu_of`."""
     return (
@@ -103,7 +103,7 @@ def ecef_of_plane(east: float, north: float, up: float, origin: Floats, rotation
     )
 
 
-@kernel
+@inlined
 def sines_at(place: Triple, height: float) -> Four:
     """`sines` of ECEF (m) whose HAE (m) is about known: by Bowring or, far up, by Vermeille."""
     x, y, z = place
@@ -125,7 +125,7 @@ def sines_at(place: Triple, height: float) -> Four:
     return up * share, out * share, 0.0, 1.0
 
 
-@kernel
+@inlined
 def angle_from(sine: float, cosine: float, angle0: float, sine0: float, cosine0: float) -> float:
     """The angle (rad) of a sine and a cosine, the quicker the nearer it is to a known one.
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from fusion.describe import PLANE, SAID, describe, said_of
 from fusion.existence import probability
-from fusion.jit import kernel
+from fusion.jit import inlined, kernel
 from fusion.outbox import Outbox, updates_of
 from fusion.records import MODES, NEVER, NOT_TOUCHED, PREDICTED, Record
 from fusion.settings import Settings
@@ -344,7 +344,7 @@ def _look(known: Known, said: Array, slots: int, now: int) -> tuple[Int64s, Int6
     return chosen[:looked], strange[:lacking]
 
 
-@kernel
+@inlined
 def _basis(track: Record, basis: Array) -> None:
     """What decides whether a track changed: where it is by all modes, and when."""
     for a in range(4):
@@ -354,7 +354,7 @@ def _basis(track: Record, basis: Array) -> None:
     basis[4], basis[5] = track.P[0, 0], track.time
 
 
-@kernel
+@inlined
 def _differs(track: Record, status: int, basis: Array, last: Record, s: Record) -> bool:
     """Whether what would be said differs from what was said last."""
     if last.status != status or last.revision == 0:

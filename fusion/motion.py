@@ -17,7 +17,7 @@ import math
 
 import numpy as np
 
-from fusion.jit import kernel
+from fusion.jit import inlined, kernel
 from fusion.records import MODES, PACKED, PREDICTED
 from model.arrays import Array, Floats
 
@@ -25,7 +25,7 @@ UPPER = (np.array([0, 0, 0, 0, 1, 1, 1, 2, 2, 3]), np.array([0, 1, 2, 3, 1, 2, 3
 """Row and column of each packed number."""
 
 
-@kernel
+@inlined
 def leave_of(dt: float, sojourn_s: float) -> float:
     """Probability that a mover has changed its mode after `dt` s.
 
@@ -34,7 +34,7 @@ def leave_of(dt: float, sojourn_s: float) -> float:
     return 1.0 - math.exp(-dt / sojourn_s)
 
 
-@kernel
+@inlined
 def mix_and_predict(
     x: Floats, P: Floats, mu: Floats, dt: float, leave: float, density: Floats, share: Floats,
     x_out: Floats, P_out: Floats, mu_out: Floats,
@@ -99,7 +99,7 @@ def carry(x: Floats, P: Floats, dt: float) -> None:
     predict_one(x, P, dt, 0.0)
 
 
-@kernel
+@inlined
 def predict_one(x: Floats, P: Floats, dt: float, density: float) -> None:
     """Predict one mode in place: `x` (4,), `P` (10,)."""
     x[0] += dt * x[2]
@@ -119,7 +119,7 @@ def predict_one(x: Floats, P: Floats, dt: float, density: float) -> None:
     P[9] = p33 + noise
 
 
-@kernel
+@inlined
 def average(x: Floats, mu: Floats, out: Floats) -> None:
     """Mean (4,) of a track's modes."""
     for a in range(4):
@@ -129,7 +129,7 @@ def average(x: Floats, mu: Floats, out: Floats) -> None:
         out[a] = value
 
 
-@kernel
+@inlined
 def combine(x: Floats, P: Floats, mu: Floats, x_out: Floats, P_out: Floats) -> None:
     """Mean (4,) and packed covariance (10,) of a track's modes."""
     average(x, mu, x_out)
@@ -205,7 +205,7 @@ LEAST_PART = 1e-12
 """Least part of a variance that an update may leave: float64 keeps 1e-16 of it."""
 
 
-@kernel
+@inlined
 def make_sound(P: Floats, before: Floats) -> None:
     """Make a packed covariance (10,) positive again where rounding has taken that from it.
 
@@ -228,7 +228,7 @@ def make_sound(P: Floats, before: Floats) -> None:
             P[c] = 0.0
 
 
-@kernel
+@inlined
 def _positive(P: Floats) -> bool:
     """Whether a packed covariance has a Cholesky factor, each step in units of its own variance."""
     if not P[0] > 0.0:
@@ -248,7 +248,7 @@ def _positive(P: Floats) -> bool:
     return positive
 
 
-@kernel
+@inlined
 def largest_variance(ee: float, en: float, nn: float) -> float:
     """Greater eigenvalue of a symmetric 2 x 2 matrix."""
     half, cross = 0.5 * (ee - nn), en

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from fusion.classes import class_score
-from fusion.jit import kernel
+from fusion.jit import inlined, kernel
 from fusion.motion import largest_variance
 from fusion.records import MODES, PAIR, Record
 from fusion.settings import NANO, RATE_SPAN_MPS
@@ -52,7 +52,7 @@ def targets_of(scan: Array) -> Targets:
     return targets[:count], items[:count], lag, widest, more
 
 
-@kernel
+@inlined
 def reach_of(p: Record, name: int, said: Int64s, lag: float, widest: float, s: Record) -> float:
     """How far from a prediction's mean a detection may lie that belongs to it, m.
 
@@ -141,7 +141,7 @@ def gated(
     return pairs[:count]
 
 
-@kernel
+@inlined
 def weigh(to: Record, d: Record, limit: float, pair: Record) -> bool:
     """Fill a pair's likelihoods; False: it is not within the limit.
 

@@ -8,7 +8,7 @@ from fusion.classes import class_probability
 from fusion.existence import probability, unseen_of
 from fusion.gathered import PLAIN
 from fusion.habits import SHARE, lively
-from fusion.jit import kernel
+from fusion.jit import inlined, kernel
 from fusion.motion import average, carry, combine, leave_of, mix_and_predict
 from fusion.near import rows_named, rows_near
 from fusion.pairs import Targets, reach_of
@@ -149,7 +149,7 @@ def predict(
     return predicted, points, reach
 
 
-@kernel
+@inlined
 def _pd(
     track: Record, to: Record, view: Floats, ranges: Floats, chances: Floats, sensor: Record,
     classes: Floats,
@@ -164,7 +164,7 @@ def _pd(
     return chance
 
 
-@kernel
+@inlined
 def weigh_silence(
     track: Record, to: Record, gone: float, memory: Floats, origin: Floats, sensors: Array,
     sensor: Record, now: int, s: Record,

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from fusion.classes import learn_class
-from fusion.jit import kernel
+from fusion.jit import inlined, kernel
 from fusion.motion import carry, combine
 from fusion.records import MODES, PACKED, WORDS, Record
 from fusion.settings import NANO
@@ -79,7 +79,7 @@ def take_in(
                 track.words[w] = d.words[w]
 
 
-@kernel
+@inlined
 def put_back(track: Record, to: Record, now: int) -> None:
     """Give a track the state that its prediction was updated to, at the track's own time if later.
 
@@ -101,7 +101,7 @@ def put_back(track: Record, to: Record, now: int) -> None:
     track.time = max(track.time, now)
 
 
-@kernel
+@inlined
 def note_motion(track: Record, mean: Floats, spread: Floats, s: Record) -> None:
     """Note of a track whether it certainly went somewhere since it was first seen.
 
@@ -147,7 +147,7 @@ def take_height(track: Record, d: Record, now: int, s: Record) -> None:
     track.h_time = max(now, track.h_time)
 
 
-@kernel
+@inlined
 def hear(track: Record, sensor: int, now: int, angle: bool) -> None:
     """Put a sensor where it belongs in the list of those heard last, newest first.
 
