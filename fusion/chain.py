@@ -12,12 +12,12 @@ from fusion.associate import associate
 from fusion.bearings import any_bearing, raise_by_bearings, take_bearings
 from fusion.crossings import cross
 from fusion.doubles import CLOSE, doubles, unname
-from fusion.existence import log_odds, new_ratio
+from fusion.existence import left_unseen, log_odds, new_ratio
 from fusion.gate import MAX_PAIRS, search
 from fusion.gathered import PLAIN
 from fusion.habits import SINCE, judge, learn_habits, lively
 from fusion.initiate import id_of, start, starters
-from fusion.jit import kernel
+from fusion.jit import inlined, kernel
 from fusion.learn import clutter_of, learn
 from fusion.near import names_said, refresh
 from fusion.pairs import gated, targets_of
@@ -205,8 +205,9 @@ def expect(
     """Clutter (m,) at each detection, 1/m², and movers not known yet (m,) against it."""
     density, fresh = np.empty(len(scan)), np.empty(len(scan))
     clutter_of(memory, predicted, scan, sensor, s, density)
+    left = left_unseen(sensor, looks, s)
     for j in range(len(scan)):
-        fresh[j] = new_ratio(sensor, density[j], looks, s)
+        fresh[j] = new_ratio(sensor, density[j], left, s)
     return density, fresh
 
 
@@ -303,7 +304,7 @@ def _part_doubles(place: Place, report: Report, about: About, why: Array, end: i
             _refresh(rows, near, names, gone, row, sensors, s)
 
 
-@kernel
+@inlined
 def _promote(
     track: Record, row: int, index: int, now: int, sensor: Record, s: Record, why: Array
 ) -> None:
@@ -320,7 +321,7 @@ def _promote(
         why[row] = _LOST
 
 
-@kernel
+@inlined
 def _refresh(
     rows: Array, near: Floats, names: Int64s, gone: Int64s, row: int, sensors: Array, s: Record
 ) -> None:

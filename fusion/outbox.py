@@ -1,5 +1,7 @@
 """Track updates of one batch by columns: copied out of records in one pass, hot from the cache."""
 
+import sys
+
 import numpy as np
 
 from fusion.jit import kernel
@@ -14,8 +16,40 @@ _INTS = ("n", "authority_epoch", "revision")
 _BYTES = ("status", "reason", "affiliation", "identity_kind", "mode")
 # Columns of one number a row, by their type: one array for all of a type, column by column.
 _BY_COLUMN = 3
+_EXISTENCE = 5
+_UNHELD = 2
 
 Columns = tuple[Int64s, Array, Array, Floats, Floats, Floats, Array, Array, Array, Array]
+
+
+MANY = 256
+"""Room for so many updates is worth using again."""
+
+SETS = 2
+"""Sets of columns kept: one that a caller still holds, and the one before."""
+
+
+class Spare:
+    """Columns given out before, used again once nobody holds them any more.
+
+    Memory that was given back is zeroed by the system before it is had again, which costs as much
+    as to say what is written there.
+    """
+
+    def __init__(self) -> None:
+        self._sets: list[Columns] = []
+
+    def room(self, rows: int) -> Columns:
+        """Columns of at least so many rows, with anything in them."""
+        for k, columns in enumerate(self._sets):
+            # The set and the counting itself: any view of a column would be one more.
+            free = all(sys.getrefcount(columns[at]) == _UNHELD for at in range(len(columns)))
+            if free and rows <= len(columns[_EXISTENCE]) <= 4 * rows:
+                self._sets.append(self._sets.pop(k))
+                return columns
+        columns = _room(rows + rows // 8)
+        self._sets = [*self._sets[1 - SETS :], columns]
+        return columns
 
 
 class Outbox:
@@ -25,9 +59,12 @@ class Outbox:
     ----------
     rows
         Room for so many at first.
+    spare
+        Where to take room for many from; None: it is made.
     """
 
-    def __init__(self, rows: int = 0) -> None:
+    def __init__(self, rows: int = 0, spare: Spare | None = None) -> None:
+        self._spare = spare
         self._columns = _room(rows) if rows else _NO_ROOM
         self._rows = rows
         self._count = 0
@@ -59,7 +96,12 @@ class Outbox:
         self._count = end
 
     def _grow(self, rows: int) -> None:
-        old, self._columns, self._rows = self._columns, _room(rows), rows
+        old = self._columns
+        if self._spare is None or rows < MANY:
+            self._columns = _room(rows)
+        else:
+            self._columns = self._spare.room(rows)
+        self._rows = len(self._columns[_EXISTENCE])
         for k, (before, after) in enumerate(zip(old, self._columns, strict=True)):
             if k < _BY_COLUMN:
                 after[:, : self._count] = before[:, : self._count]

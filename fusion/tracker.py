@@ -15,7 +15,7 @@ from fusion.handover import pack, unpack
 from fusion.heads import Heads, census, picture, plane_record
 from fusion.history import History, Item, reports_of
 from fusion.measure import Scan, scans_of
-from fusion.outbox import Outbox, updates_of
+from fusion.outbox import Outbox, Spare, updates_of
 from fusion.records import MEASURED, NOT_TOUCHED
 from fusion.registration import Registration, packed_corrections, taken_off
 from fusion.scan import fuse
@@ -78,6 +78,7 @@ class Tracker:
         self._heads = Heads(region or ANYWHERE, self.settings)
         self._registration = Registration(sensors, self.settings)
         self._room = np.empty(0, MEASURED)
+        self._spare = Spare()
 
     def _records_of(self, sensors: Sensors) -> Array:
         return sensor_records(sensors, (self.region or ANYWHERE).radius_m)
@@ -102,7 +103,7 @@ class Tracker:
         room = self._room_for(detections)
         scans = scans_of(detections, self.sensors, self.region, room=room)
         self._pass("measure")
-        outbox = Outbox()
+        outbox = Outbox(spare=self._spare)
         for row in range(begin, len(scans)):
             scan = scans[row]
             outbox.of(scan.offset, scan.received)

@@ -120,7 +120,7 @@ def note_motion(track: Record, mean: Floats, spread: Floats, s: Record) -> None:
     track.moved = 1 if went else 0
 
 
-@kernel
+@inlined
 def take_height(track: Record, d: Record, now: int, s: Record) -> None:
     """Fuse a detection's height, if it has one."""
     if math.isnan(d.height):

@@ -171,7 +171,7 @@ def update_scalar(
     return density
 
 
-@kernel
+@inlined
 def take_velocity(to: Record, d: Record) -> None:
     """Update a track or a prediction, in place, with a detection's velocity and range rate.
 
