@@ -11,19 +11,23 @@ from model.detections import IDENTITY_BYTES
 from model.taxonomy import N_CLASSES
 from model.tracks import MAX_SENSORS, TrackUpdates
 
-_LONGS = ("known_offset", "track_id", "valid", "known", "stale")
-_INTS = ("n", "authority_epoch", "revision")
-_BYTES = ("status", "reason", "affiliation", "identity_kind", "mode")
+_LONGS, _INTS, _BYTES = 5, 3, 5
 # Columns of one number a row, by their type: one array for all of a type, column by column.
 _BY_COLUMN = 3
+# So many arrays are such.
 _EXISTENCE = 5
+# Which array that is.
 _UNHELD = 2
+# References to an array of a set that nobody holds: the set's, and that of counting them.
 
 Columns = tuple[Int64s, Array, Array, Floats, Floats, Floats, Array, Array, Array, Array]
 
 
 MANY = 256
 """Room for so many updates is worth using again."""
+
+FEW = 16
+"""Least room: most reports change a few tracks, and a batch has many of them."""
 
 SETS = 2
 """Sets of columns kept: one that a caller still holds, and the one before."""
@@ -91,8 +95,8 @@ class Outbox:
     def _lay_out(self, said: Array, slots: Int64s) -> None:
         end = self._count + len(slots)
         if end > self._rows:
-            self._grow(max(end, 2 * self._rows))
-        _lay_out(said, slots, self._count, self._columns)
+            self._grow(max(end, 2 * self._rows, FEW))
+        _lay_out(said, slots, self._count, *self._columns)
         self._count = end
 
     def _grow(self, rows: int) -> None:
@@ -102,6 +106,8 @@ class Outbox:
         else:
             self._columns = self._spare.room(rows)
         self._rows = len(self._columns[_EXISTENCE])
+        if not self._count:
+            return
         for k, (before, after) in enumerate(zip(old, self._columns, strict=True)):
             if k < _BY_COLUMN:
                 after[:, : self._count] = before[:, : self._count]
@@ -114,18 +120,30 @@ class Outbox:
             self._columns
         )
         stop = self._count
-        columns: dict[str, Array] = {name: longs[k, :stop] for k, name in enumerate(_LONGS)}
-        columns |= {name: ints[k, :stop] for k, name in enumerate(_INTS)}
-        columns |= {name: octets[k, :stop] for k, name in enumerate(_BYTES)}
+        known_offset, track_id, valid, known, stale = longs[:, :stop]
+        n, authority_epoch, revision = ints[:, :stop]
+        status, reason, affiliation, identity_kind, mode = octets[:, :stop]
         return TrackUpdates(
-            **columns,
+            known_offset=known_offset,
+            n=n,
+            track_id=track_id,
+            number=number[:stop].view("S5").reshape(stop),
+            authority_epoch=authority_epoch,
+            revision=revision,
+            valid=valid,
+            known=known,
+            status=status,
+            reason=reason,
             state=state[:stop],
             covariance=covariance[:stop],
             existence=existence[:stop],
             classes=classes[:stop],
-            sensors=sensors[:stop],
-            number=number[:stop].view("S5").reshape(stop),
+            affiliation=affiliation,
+            identity_kind=identity_kind,
             identity=words[:stop].view(f"S{IDENTITY_BYTES}").reshape(stop),
+            sensors=sensors[:stop],
+            mode=mode,
+            stale=stale,
         )
 
 
@@ -137,11 +155,11 @@ def updates_of(said: Array) -> TrackUpdates:
 
 
 def _room(rows: int) -> Columns:
-    # As flat in the types as the schema allows: a kernel that takes twenty arrays is slow to call.
+    # Of few types: each array that a kernel takes costs its call. A tuple of them costs far more.
     return (
-        np.empty((len(_LONGS), rows), np.int64),
-        np.empty((len(_INTS), rows), np.int32),
-        np.empty((len(_BYTES), rows), np.uint8),
+        np.empty((_LONGS, rows), np.int64),
+        np.empty((_INTS, rows), np.int32),
+        np.empty((_BYTES, rows), np.uint8),
         np.empty((rows, 6)),
         np.empty((rows, 21)),
         np.empty(rows),
@@ -156,8 +174,11 @@ _NO_ROOM = _room(0)
 
 
 @kernel
-def _lay_out(said: Array, slots: Int64s, begin: int, columns: Columns) -> None:
-    longs, ints, octets, state, covariance, existence, classes, sensors, number, words = columns
+def _lay_out(
+    said: Array, slots: Int64s, begin: int, longs: Int64s, ints: Array, octets: Array,
+    state: Floats, covariance: Floats, existence: Floats, classes: Array, sensors: Array,
+    number: Array, words: Array,
+) -> None:  # fmt: skip
     for n in range(len(slots)):
         of, at = said[slots[n]], begin + n
         longs[0, at], longs[1, at], longs[2, at] = of.known_offset, of.track_id, of.valid
