@@ -29,7 +29,8 @@
 `fusion.classes`        what kind of mover
 `fusion.silence`        when a track coasts, when it is lost
 `fusion.table`          the tracks (`fusion.records`: a row of a track, of a measurement, of a pair)
-`fusion.heads`          what was published, and what must be said next (`fusion.describe`)
+`fusion.heads`          what was published, and what must be said next (`fusion.describe`,
+                        `fusion.outbox`: in columns)
 `fusion.handover`       tracks given to another tracker
 `fusion.counters`       what was done, counted
 `fusion.jit`            how all kernels are compiled, and how long they are kept

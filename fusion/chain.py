@@ -12,15 +12,15 @@ from fusion.associate import associate
 from fusion.bearings import any_bearing, raise_by_bearings, take_bearings
 from fusion.crossings import cross
 from fusion.doubles import CLOSE, DOUBT, doubles, unname
-from fusion.existence import log_odds, new_ratio
+from fusion.existence import left_unseen, log_odds, new_ratio
 from fusion.gate import MAX_PAIRS, search
 from fusion.gathered import PLAIN
 from fusion.habits import SINCE, judge, learn_habits, liveliest, lively
 from fusion.initiate import id_of, start, starters
-from fusion.jit import kernel
+from fusion.jit import inlined, kernel
 from fusion.learn import clutter_of, learn
 from fusion.near import names_said, refresh
-from fusion.pairs import gated, window
+from fusion.pairs import gated, targets_of
 from fusion.reach import choose, predict, shade
 from fusion.records import NEVER, NOT_TOUCHED, Record
 from fusion.rivals import settle
@@ -48,6 +48,10 @@ About = tuple[Array, Floats, Floats, Array, int, Floats, Floats, Floats, Floats,
 """Sensors, the sensor's ranges and chances, settings, how often it has looked before,
 `fusion.learn.memories`, habits, and bearings that pointed at nobody."""
 
+Window = tuple[Floats, Floats, Floats, Int64s]
+"""Points (n, 2) and reach (n,) of predictions, targets (q, 2), all m, and which detections those
+are (q,)."""
+
 
 @kernel
 def through(
@@ -68,8 +72,8 @@ def begin(place: Place, report: Report, about: About) -> tuple[Array, Array, Int
     """Lose, choose, predict, gate: why rows changed, predictions, and pairs within reach."""
     said = names_said(report[0])
     why, chosen = choose_rows(place, report, about, said)
-    predicted = predict_rows(place, report, about, chosen)
-    i, paired, found = gate(place, report, about, said, predicted)
+    predicted, window = predict_rows(place, report, about, said, chosen)
+    i, paired, found = gate(window)
     return why, predicted, i, paired, found
 
 
@@ -88,13 +92,16 @@ def choose_rows(place: Place, report: Report, about: About, said: Int64s) -> tup
 
 
 @kernel
-def predict_rows(place: Place, report: Report, about: About, chosen: Bools) -> Array:
-    """Predictions of the rows chosen."""
+def predict_rows(
+    place: Place, report: Report, about: About, said: Int64s, chosen: Bools
+) -> tuple[Array, Window]:
+    """Predictions of the rows chosen, and where to look for their detections."""
     rows = place[0]
-    _, origin, view, _, index, now, _, _ = report
+    scan, origin, view, _, index, now, _, _ = report
     sensors, ranges, chances, settings, _, memory, _, _, habits, _ = about
     s, sensor = settings[0], sensors[index]
-    predicted = predict(
+    targets = targets_of(scan)
+    predicted, points, reach = predict(
         rows,
         chosen,
         place[6],
@@ -106,21 +113,20 @@ def predict_rows(place: Place, report: Report, about: About, chosen: Bools) -> A
         origin,
         sensors,
         sensor,
+        targets,
+        said,
         now,
         s,
     )
     if view[0] == PLAIN and sensor.extent > 0.0 and len(predicted) > 1:
         shade(predicted, rows, memory, origin, sensors, sensor, now, s)
-    return predicted
+    return predicted, (points, reach, targets[0], targets[1])
 
 
 @kernel
-def gate(
-    place: Place, report: Report, about: About, said: Int64s, predicted: Array
-) -> tuple[Int64s, Int64s, int]:
+def gate(window: Window) -> tuple[Int64s, Int64s, int]:
     """Pairs within reach: predictions, detections, and how many (`fusion.gate.search`)."""
-    scan, settings = report[0], about[3]
-    points, reach, targets, items = window(predicted, place[0], scan, said, settings[0])
+    points, reach, targets, items = window
     i, j, found = search(points, reach, targets)
     paired = np.empty(min(found, len(j)), dtype=np.int64)
     for p in range(len(paired)):
@@ -199,8 +205,9 @@ def expect(
     """Clutter (m,) at each detection, 1/m², and movers not known yet (m,) against it."""
     density, fresh = np.empty(len(scan)), np.empty(len(scan))
     clutter_of(memory, predicted, scan, sensor, s, density)
+    left = left_unseen(sensor, looks, s)
     for j in range(len(scan)):
-        fresh[j] = new_ratio(sensor, density[j], looks, s)
+        fresh[j] = new_ratio(sensor, density[j], left, s)
     return density, fresh
 
 
@@ -301,7 +308,7 @@ def _part_doubles(place: Place, report: Report, about: About, why: Array, end: i
             _refresh(rows, near, names, gone, row, sensors, s)
 
 
-@kernel
+@inlined
 def _promote(
     track: Record, row: int, index: int, now: int, sensor: Record, s: Record, why: Array
 ) -> None:
@@ -318,7 +325,7 @@ def _promote(
         why[row] = _LOST
 
 
-@kernel
+@inlined
 def _refresh(
     rows: Array, near: Floats, names: Int64s, gone: Int64s, row: int, sensors: Array, s: Record
 ) -> None:

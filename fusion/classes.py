@@ -2,7 +2,7 @@
 
 import math
 
-from fusion.jit import kernel
+from fusion.jit import inlined, kernel
 from fusion.motion import combine
 from fusion.motions import ANY, MODELLED
 from fusion.records import MODES, PACKED, Record
@@ -23,7 +23,7 @@ DOUBTED = 0.5
 """Probability of that class below which it goes back to those that fit all."""
 
 
-@kernel
+@inlined
 def class_probability(log_likelihood: Floats, out: Floats) -> bool:
     """Fill class probabilities (K,) of a track's log-likelihoods (K,); False: nothing was said."""
     said = False
@@ -42,7 +42,7 @@ def class_probability(log_likelihood: Floats, out: Floats) -> bool:
     return True
 
 
-@kernel
+@inlined
 def class_likelihood(detection: Record, sensor: Record, out: Floats) -> bool:
     """Fill log-likelihoods (K,) of what a detection, or else its sensor, says; False: nothing.
 
@@ -68,7 +68,7 @@ def class_likelihood(detection: Record, sensor: Record, out: Floats) -> bool:
     return total > 0.0
 
 
-@kernel
+@inlined
 def class_score(track: Record, detection: Record, sensor: Record, room: Floats) -> float:
     """Log-likelihood of a detection's class under the track's, against any class.
 
@@ -81,9 +81,9 @@ def class_score(track: Record, detection: Record, sensor: Record, room: Floats) 
     room
         (2, K), to work in.
     """
-    if not class_probability(track.classes, room[0]):
-        return 0.0
     if not class_likelihood(detection, sensor, room[1]):
+        return 0.0  # asked first: the track's classes lie far from all else that a pair asks of it
+    if not class_probability(track.classes, room[0]):
         return 0.0
     greatest = room[1, 0]
     for k in range(N_CLASSES):
@@ -94,7 +94,7 @@ def class_score(track: Record, detection: Record, sensor: Record, room: Floats) 
     return math.log(max(match, CLASS_CONFLICT))
 
 
-@kernel
+@inlined
 def learn_class(track: Record, detection: Record, sensor: Record, room: Floats) -> bool:
     """Take what a detection says of its class into its track; False: it says nothing.
 

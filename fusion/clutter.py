@@ -85,25 +85,24 @@ def densities(
     burst = max(1.0, (BURST + placed - known) / (BURST + whole * largest))
     side = memory[HEADER, SIDE]
     # Detections of one block have the same density: it is worked out once for each.
-    known_row = np.full(RING, -1)
+    known_east, known_north = np.full(RING, np.nan), np.empty(RING)
+    known_density = np.empty(RING)
     for j in range(len(scan)):
         if math.isnan(scan[j].z[0]):
             out[j] = described
             continue
         block_east, block_north = np.floor(scan[j].z[0] / side), np.floor(scan[j].z[1] / side)
         row = row_of(block_east, block_north)
-        before = known_row[row]
-        if before >= 0:
-            same_east = np.floor(scan[before].z[0] / side) == block_east
-            if same_east and np.floor(scan[before].z[1] / side) == block_north:
-                out[j] = out[before]
-                continue
-        known_row[row] = j
+        if known_east[row] == block_east and known_north[row] == block_north:
+            out[j] = known_density[row]
+            continue
+        known_east[row], known_north[row] = block_east, block_north
         density = _density_at(memory, block_east, block_north, worth, whole)
         # Where nobody looks nothing was learned, and no miss will ever be charged.
         if density < 0.0:
             density = max(-density, described)
         out[j] = max(density * burst, least * described, LEAST_CLUTTER_DENSITY_M2)
+        known_density[row] = out[j]
 
 
 @kernel

@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from fusion.existence import log_odds, new_ratio
+from fusion.existence import left_unseen, log_odds, new_ratio
 from fusion.habits import SPEED
 from fusion.initiate import id_of, start
 from fusion.jit import kernel
@@ -267,7 +267,8 @@ def cross(
         sine = abs(math.sin(a.azimuth - b.azimuth))
         density = sensor.bearing_density * sensors[b.sensor].bearing_density * sine
         density /= at[c, 5] * at[c, 6]
-        ratio = new_ratio(sensor, max(density, 1e-12), LOOKED_LONG, s)
+        unseen = left_unseen(sensor, LOOKED_LONG, s)
+        ratio = new_ratio(sensor, max(density, 1e-12), unseen, s)
         track = rows[end]
         start(track, d[0], id_of(offset, scan[item].item), 1.0, ratio, sensor, now, index, mode,
               habits, s, room)  # fmt: skip

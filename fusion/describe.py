@@ -6,14 +6,13 @@ import numpy as np
 
 from fusion.classes import class_probability
 from fusion.existence import probability
-from fusion.geodesy import Triple, angles_of, ecef_of_plane, height_of, turn_of
-from fusion.jit import kernel
+from fusion.geodesy import Triple, angle_from, ecef_of_plane, height_of, sines_at, turn_of
+from fusion.jit import inlined
 from fusion.motion import combine, leave_of, mix_and_predict
 from fusion.records import WORDS, Record
 from fusion.settings import NANO
 from fusion.silence import after, lost_after
 from model.arrays import Array, Floats
-from model.detections import IDENTITY_BYTES
 from model.taxonomy import HUMAN, N_CLASSES
 from model.tracks import MAX_SENSORS, SCHEMA, TrackUpdates
 
@@ -44,17 +43,20 @@ PLANE = np.dtype(
         ("rotation", "f8", (3, 3)),
         ("vertical", "f8"),
         ("meridian", "f8"),
+        ("latitude", "f8"),
+        ("longitude", "f8"),
     ],
     align=True,
 )
-"""A region for kernels: ECEF of its origin, m; its axes; radii of curvature there, m."""
+"""A region for kernels: ECEF of its origin, m; its axes; radii of curvature there, m; where that
+is, rad."""
 
 
 FLAT_M = 30_000.0
 """So near a region's origin its radii of curvature say well enough where the ellipsoid is, m."""
 
 
-@kernel
+@inlined
 def describe(
     track: Record, valid: int, status: int, plane: Record, sensors: Array, s: Record, to: Record,
     out: Record, chance: Floats,
@@ -97,7 +99,10 @@ def describe(
     if lifted:
         h += dt_h * track.h[1]
     place = _lifted(to.mean[0], to.mean[1], h if lifted else 0.0, plane)
-    latitude, longitude, at = angles_of(place)
+    at = sines_at(place, h if lifted else 0.0)
+    R = plane.rotation  # its rows are east, north and up at the region's origin
+    latitude = angle_from(at[0], at[1], plane.latitude, R[2, 2], R[1, 2])
+    longitude = angle_from(at[2], at[3], plane.longitude, -R[0, 0], R[0, 1])
     # Turn from the region's axes to those at the track: the meridians converge.
     a, b, c, d = turn_of(at, plane.rotation)
     norm = 1.0 / math.sqrt(abs(a * d - b * c))
@@ -133,7 +138,7 @@ def describe(
     out.stale = track.placed + after(lost_after(track, sensors, s))
 
 
-@kernel
+@inlined
 def _classes(track: Record, out: Record, chance: Floats) -> None:
     """Class, and identity unless it is a person."""
     class_probability(track.classes, chance)
@@ -148,7 +153,7 @@ def _classes(track: Record, out: Record, chance: Floats) -> None:
         out.words[w] = np.uint64(0) if person else track.words[w]
 
 
-@kernel
+@inlined
 def _turned(
     ee: float, en: float, ne: float, nn: float, e0: float, e1: float, n0: float, n1: float,
     out: Floats, block: int,
@@ -166,7 +171,7 @@ def _turned(
         out[15], out[16], out[18] = EE, EN, NN
 
 
-@kernel
+@inlined
 def _lifted(east: float, north: float, height: float, plane: Record) -> Triple:
     """ECEF (m) of the point above (east, north) whose HAE is `height`, all m.
 
@@ -182,21 +187,6 @@ def _lifted(east: float, north: float, height: float, plane: Record) -> Triple:
     slope = 1.0 / math.sqrt(1.0 - min(tilt, 0.5))
     up += (height - height_of(place)) * slope
     return ecef_of_plane(east, north, up, plane.origin, plane.rotation)
-
-
-def updates_of(said: Array) -> TrackUpdates:
-    """Columns of records `SAID`."""
-    columns = {}
-    for name in SCHEMA:
-        if name == "identity":
-            words = np.ascontiguousarray(said["words"])
-            columns[name] = words.view(f"S{IDENTITY_BYTES}").reshape(len(said))
-        elif name == "number":
-            digits = np.ascontiguousarray(said["number"])
-            columns[name] = digits.view("S5").reshape(len(said))
-        else:
-            columns[name] = np.ascontiguousarray(said[name])
-    return TrackUpdates(**columns)
 
 
 def said_of(updates: TrackUpdates) -> Array:

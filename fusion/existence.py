@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from fusion.jit import kernel
+from fusion.jit import inlined, kernel
 from fusion.records import Record
 from fusion.settings import LEAST_CLUTTER_DENSITY_M2, NANO
 from model.arrays import Array
@@ -55,20 +55,20 @@ LEAST, MOST = 1e-15, 1.0 - 1e-12
 """Probabilities are held between these when log-odds are taken."""
 
 
-@kernel
+@inlined
 def probability(llr: float) -> float:
     """Log-odds as a probability."""
     return 1.0 / (1.0 + math.exp(-llr))
 
 
-@kernel
+@inlined
 def log_odds(probability: float) -> float:
     """A probability as log-odds, finite at 0 and 1."""
     sure = min(max(probability, LEAST), MOST)
-    return math.log(sure) - math.log1p(-sure)
+    return math.log(sure / (1.0 - sure))  # 1 - sure is exact from 0.5 on
 
 
-@kernel
+@inlined
 def unseen_of(
     track: Record, pd: float, now: int, sensors: Array, sensor: Record, s: Record
 ) -> float:
@@ -103,7 +103,17 @@ def unseen_of(
 
 
 @kernel
-def new_ratio(sensor: Record, density: float, looks: int, s: Record) -> float:
+def left_unseen(sensor: Record, looks: int, s: Record) -> float:
+    """Part of the movers that were there at first which so many looks of a sensor have not shown.
+
+    `sensor` and `s` as in `unseen_of`.
+    """
+    left: float = (1.0 - min(sensor.chance, s.greatest_pd)) ** min(looks, 50)
+    return left
+
+
+@kernel
+def new_ratio(sensor: Record, density: float, left: float, s: Record) -> float:
     """New movers that a report brings out, against its clutter.
 
     Parameters
@@ -112,11 +122,10 @@ def new_ratio(sensor: Record, density: float, looks: int, s: Record) -> float:
         As in `unseen_of`.
     density
         Clutter per m² and report.
-    looks
-        Reports of the sensor before this one.
+    left
+        `left_unseen` by the sensor's reports before this one.
     """
     chance = min(sensor.chance, s.greatest_pd)
-    left = (1.0 - chance) ** min(looks, 50)
     new = max(s.new_density_m2 / density, s.new_share)
     unseen = max(s.unseen_density_m2 / density, s.unseen_share)
     return chance * max(new, unseen * left)

@@ -89,9 +89,10 @@ def search(points: Floats, reach: Floats, targets: Floats) -> tuple[Array, Array
     dense = n <= DENSE
     if dense:
         columns = rows = 1
-    start = np.zeros(columns * rows + 1, dtype=np.int64)
-    home = np.zeros(n, dtype=np.int64)
-    order = np.empty(n, dtype=np.int64)
+    start = np.zeros(columns * rows + 1, dtype=np.int32)
+    home = np.zeros(n, dtype=np.int32)
+    order = np.empty(n, dtype=np.int32)
+    place_of = np.empty((n, 2))
     for j in range(n):
         if not dense:
             home[j] = int((targets[j, 0] - low_e) * scale) * rows + int(
@@ -101,9 +102,12 @@ def search(points: Floats, reach: Floats, targets: Floats) -> tuple[Array, Array
     for c in range(columns * rows):
         start[c + 1] += start[c]
     fill = start[:-1].copy()
-    for j in range(n):  # rising within a cell
-        order[fill[home[j]]] = j
+    # Rising within a cell; places go along, so that a search reads on and does not jump about.
+    for j in range(n):
+        at = fill[home[j]]
         fill[home[j]] += 1
+        order[at] = j
+        place_of[at, 0], place_of[at, 1] = targets[j, 0], targets[j, 1]
     for i in range(T):
         east, north, r = points[i, 0], points[i, 1], reach[i]
         if not (
@@ -123,8 +127,7 @@ def search(points: Floats, reach: Floats, targets: Floats) -> tuple[Array, Array
         for a in range(a0, a1 + 1):
             # Cells of one column lie one after another.
             for place in range(start[a * rows + b0], start[a * rows + b1 + 1]):
-                j = order[place]
-                de, dn = targets[j, 0] - east, targets[j, 1] - north
+                de, dn = place_of[place, 0] - east, place_of[place, 1] - north
                 if de * de + dn * dn <= square:
                     if count == len(i_out):
                         if count > MAX_PAIRS:
@@ -135,7 +138,7 @@ def search(points: Floats, reach: Floats, targets: Floats) -> tuple[Array, Array
                         more_j[:count] = j_out
                         i_out, j_out = more_i, more_j
                     i_out[count] = i
-                    j_out[count] = j
+                    j_out[count] = order[place]
                     count += 1
         # Few each: sorted by insertion.
         if count - first > 32:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from fusion.describe import said_of, updates_of
+from fusion.describe import said_of
+from fusion.outbox import updates_of
 from fusion.records import TRACK
 from fusion.table import columns_of, records_of
 from model.arrays import Array

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from fusion.describe import PLANE, SAID, describe, said_of, updates_of
+from fusion.describe import PLANE, SAID, describe, said_of
 from fusion.doubts import reason_of, shown_doubt
 from fusion.existence import probability
-from fusion.jit import kernel
+from fusion.jit import inlined, kernel
+from fusion.outbox import Outbox, updates_of
 from fusion.records import MODES, NEVER, NOT_TOUCHED, PREDICTED, Record
 from fusion.settings import Settings
 from fusion.silence import coasts_at
@@ -48,6 +49,7 @@ def plane_record(region: Region) -> Array:
     record = np.zeros(1, PLANE)
     record["origin"], record["rotation"] = region.origin, region.rotation
     record["vertical"], record["meridian"] = region.curvature
+    record["latitude"], record["longitude"] = region.latitude, region.longitude
     return record
 
 
@@ -82,9 +84,11 @@ class Heads:
 
     def publish(
         self, table: TrackTable, why: Array, now_ns: int, valid_ns: int, newest_ns: int,
-        sensors: Array,
-    ) -> Array:  # fmt: skip
-        """Updates that are due.
+        sensors: Array, outbox: Outbox,
+    ) -> None:  # fmt: skip
+        """Put updates that are due into an outbox.
+
+        First tracks that are shown, then those that are closed, each in order of birth.
 
         Parameters
         ----------
@@ -96,27 +100,23 @@ class Heads:
             The clock, the time that updates shall be about, and that of the newest report.
         sensors
             (S,) `fusion.gathered.SENSOR`.
-
-        Returns
-        -------
-        numpy.ndarray
-            (U,) `fusion.describe.SAID` without `known_offset`, `n` and `known`: first tracks that
-            are shown, then those that are closed, each in order of birth.
+        outbox
+            Added to.
         """
         settings = self.settings.record
         known = (table.rows, table.gone, table.say, table.count, why)
         times = (now_ns, valid_ns, newest_ns)
-        said, strange, closed = _publish(
-            known, self._said, self._count, times, self._plane, sensors, settings
+        due, strange, chosen, closed = _publish(
+            known, _ALL, self._said, self._count, times, self._plane, sensors, settings
         )
         if len(strange):
-            for row in strange.tolist():
-                table.rows["head"][row] = self._slot_of(int(table.rows["track_id"][row]))
-            said, _, closed = _publish(
-                known, self._said, self._count, times, self._plane, sensors, settings
+            ids = table.rows["track_id"][strange].tolist()
+            table.rows["head"][strange] = self._slots_of(ids)
+            due, _, _, closed = _publish(
+                known, chosen, self._said, self._count, times, self._plane, sensors, settings
             )
         self._closed += closed
-        return said
+        outbox.add(self._said, due)
 
     def find_all(self, table: TrackTable) -> None:
         """Find the slots of all tracks of a table that was rolled back."""
@@ -125,7 +125,7 @@ class Heads:
         table.rows["head"][rows] = [self._slot.get(track, -1) for track in ids]
         table.say[rows] = -(1 << 62)
 
-    def close_absent(self, table: TrackTable, newest_ns: int) -> Array:
+    def close_absent(self, table: TrackTable, newest_ns: int, outbox: Outbox) -> None:
         """Close tracks that were said to be, and that the table does not hold: they never were."""
         said = self._said[: self._count]
         present = table.rows["track_id"][table.alive()]
@@ -137,24 +137,25 @@ class Heads:
         said["revision"][absent] += 1
         said["closed"][absent], said["doubted"][absent] = newest_ns, 0
         self._closed += len(absent)
-        return said[absent]
+        outbox.add(self._said, absent)
 
-    def _slot_of(self, track_id: int) -> int:
-        """Slot of a track, a new one with a number of its own if nothing was said of it yet."""
-        slot = self._slot.get(track_id)
-        if slot is None:
-            slot = self._count
-            if slot == len(self._said):
-                more = np.zeros(len(self._said), SAID)
+    def _slots_of(self, track_ids: list[int]) -> list[int]:
+        """Slots of tracks, new ones with numbers of their own if nothing was said of them yet."""
+        fresh = [track for track in track_ids if track not in self._slot]
+        if fresh:
+            begin, end = self._count, self._count + len(fresh)
+            if end > len(self._said):
+                more = np.zeros(max(len(self._said), end - len(self._said)), SAID)
                 self._said = np.concatenate([self._said, more])
-            head = self._said[slot]
-            head["track_id"], head["status"], head["revision"] = track_id, _DELETED, 0
-            head["number"] = np.frombuffer(self._number(), np.uint8)
-            head["authority_epoch"], head["closed"] = 0, -(1 << 62)
-            self._slot[track_id] = slot
-            self._count += 1
-            self._closed += 1
-        return slot
+            heads = self._said[begin:end]
+            heads["track_id"], heads["status"], heads["revision"] = fresh, _DELETED, 0
+            numbers = b"".join([self._number() for _ in fresh])
+            heads["number"] = np.frombuffer(numbers, np.uint8).reshape(len(fresh), -1)
+            heads["authority_epoch"], heads["closed"] = 0, -(1 << 62)
+            self._slot.update(zip(fresh, range(begin, end), strict=True))
+            self._count = end
+            self._closed += len(fresh)
+        return [self._slot[track] for track in track_ids]
 
     def _number(self) -> bytes:
         """The next spoken number; from the second lap on, those in use are passed over."""
@@ -180,7 +181,7 @@ class Heads:
         Spoken numbers stay unless they are in use here. Doubts are said anew: to other readers.
         """
         for update in said:
-            slot = self._slot_of(int(update["track_id"]))
+            (slot,) = self._slots_of([int(update["track_id"])])
             head = self._said[slot]
             number = head["number"].copy()
             used = self._said["number"][: self._count] == update["number"]
@@ -247,46 +248,32 @@ class Heads:
         self._fill(said)
 
 
+_ALL = np.empty(0, dtype=np.int64)
+"""In place of rows chosen before: choose."""
+
 Known = tuple[Array, Int64s, Int64s, int, Array]
 Times = tuple[int, int, int]
 
 
 @kernel
 def _publish(
-    known: Known, said: Array, slots: int, times: Times, planes: Array, sensors: Array,
-    settings: Array,
-) -> tuple[Array, Int64s, int]:  # fmt: skip
-    """What is due, rows whose slot is not known (then nothing was done), and how many closed."""
-    rows, gone, say, count, why = known
+    known: Known, chosen: Int64s, said: Array, slots: int, times: Times, planes: Array,
+    sensors: Array, settings: Array,
+) -> tuple[Int64s, Int64s, Int64s, int]:  # fmt: skip
+    """Say what is due, in place in `said`.
+
+    Returns the slots in which that stands, rows whose slot is not known (then nothing was said),
+    rows that were looked at, to be given again once the slots are known, and how many closed.
+    """
+    rows, gone, say, _, why = known
     now, valid, newest = times
     s, plane = settings[0], planes[0]
-    chosen = np.empty(count, dtype=np.int64)
-    looked = strange = 0
-    for row in range(count):
-        if why[row] == NOT_TOUCHED and say[row] > now:
-            continue
-        track = rows[row]
-        if track.status != _CONFIRMED and track.head < 0:
-            say[row] = NEVER  # nothing was said of it, and nothing is to be said
-            continue
-        if track.head >= 0 and not (
-            track.head < slots and said[track.head].track_id == track.track_id
-        ):
-            track.head = -1
-        if track.status == _CONFIRMED and gone[row] >= now and track.head < 0:
-            strange += 1
-        chosen[looked] = row
-        looked += 1
-    if strange:
-        found = np.empty(strange, dtype=np.int64)
-        strange = 0
-        for n in range(looked):
-            track = rows[chosen[n]]
-            if track.status == _CONFIRMED and gone[chosen[n]] >= now and track.head < 0:
-                found[strange] = chosen[n]
-                strange += 1
-        return np.empty(0, SAID), found, 0
-    out = np.empty(looked, SAID)
+    if len(chosen) == 0:
+        chosen, strange = _look(known, said, slots, now)
+        if len(strange):
+            return _none(), strange, chosen, 0
+    looked = len(chosen)
+    told = np.empty(looked, dtype=np.int64)
     to = np.empty(1, PREDICTED)[0]
     basis, chance = np.empty(6), np.empty(N_CLASSES)
     due = closed = 0
@@ -304,23 +291,18 @@ def _publish(
         doubt = shown_doubt(track, chance)
         if doubt == last.doubted and not _differs(track, status, basis, last, s):
             continue
-        update = out[due]
+        told[due] = track.head
         due += 1
-        describe(track, valid, status, plane, sensors, s, to, update, chance)
-        reason = _COASTED if why[row] == NOT_TOUCHED else why[row]
-        update.reason = reason_of(reason, doubt, last.doubted)
-        update.doubted = doubt
-        update.known_offset, update.n, update.known = -1, 0, 0
-        update.affiliation = last.affiliation
-        update.authority_epoch = last.authority_epoch
-        update.revision = last.revision + 1
-        update.closed = last.closed
-        for k in range(5):
-            update.number[k] = last.number[k]
-        for k in range(6):
-            update.basis[k] = basis[k]
         closed -= last.status == _DELETED
-        said[track.head] = update
+        # Number, affiliation and authority stay as they are.
+        describe(track, valid, status, plane, sensors, s, to, last, chance)
+        reason = _COASTED if why[row] == NOT_TOUCHED else why[row]
+        last.reason = reason_of(reason, doubt, last.doubted)
+        last.doubted = doubt
+        last.known_offset, last.n, last.known = -1, 0, 0
+        last.revision += 1
+        for k in range(6):
+            last.basis[k] = basis[k]
     for n in range(looked):
         row = chosen[n]
         track = rows[row]
@@ -333,12 +315,42 @@ def _publish(
         last.revision += 1
         last.closed, last.doubted = newest, 0  # who comes back is told of anew
         closed += 1
-        out[due] = last
+        told[due] = track.head
         due += 1
-    return out[:due], np.empty(0, dtype=np.int64), closed
+    return told[:due], _none(), chosen, closed
 
 
 @kernel
+def _none() -> Int64s:
+    return np.empty(0, dtype=np.int64)
+
+
+@kernel
+def _look(known: Known, said: Array, slots: int, now: int) -> tuple[Int64s, Int64s]:
+    """Rows of which something may have to be said, and those of them whose slot is not known."""
+    rows, gone, say, count, why = known
+    chosen, strange = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
+    looked = lacking = 0
+    for row in range(count):
+        if why[row] == NOT_TOUCHED and say[row] > now:
+            continue
+        track = rows[row]
+        if track.status != _CONFIRMED and track.head < 0:
+            say[row] = NEVER  # nothing was said of it, and nothing is to be said
+            continue
+        if track.head >= 0 and not (
+            track.head < slots and said[track.head].track_id == track.track_id
+        ):
+            track.head = -1
+        if track.status == _CONFIRMED and gone[row] >= now and track.head < 0:
+            strange[lacking] = row
+            lacking += 1
+        chosen[looked] = row
+        looked += 1
+    return chosen[:looked], strange[:lacking]
+
+
+@inlined
 def _basis(track: Record, basis: Array) -> None:
     """What decides whether a track changed: where it is by all modes, and when."""
     for a in range(4):
@@ -348,17 +360,16 @@ def _basis(track: Record, basis: Array) -> None:
     basis[4], basis[5] = track.P[0, 0], track.time
 
 
-@kernel
+@inlined
 def _differs(track: Record, status: int, basis: Array, last: Record, s: Record) -> bool:
     """Whether what would be said differs from what was said last."""
     if last.status != status or last.revision == 0:
         return True
-    if abs(last.existence - probability(track.llr)) >= s.publish_existence:
-        return True
-    moved = False
     for k in range(6):
-        moved = moved or last.basis[k] != basis[k]
-    return moved
+        if last.basis[k] != basis[k]:
+            return True
+    rises: bool = abs(last.existence - probability(track.llr)) >= s.publish_existence
+    return rises
 
 
 @kernel

@@ -31,6 +31,9 @@ from model.detections import Detections
 Key = tuple[int, int]
 """Time a report is about (ns), and its place in the order of arrival."""
 
+Again = Callable[["Item"], Scan]
+"""Measures a report anew, as it was fused."""
+
 Fuse = Callable[[TrackTable, Scan], tuple[Int64s, Array]]
 """Fuses one report into a table in place: rows that changed, and why (`fusion.scan.fuse`)."""
 
@@ -44,12 +47,18 @@ hundredths of what it takes to fuse as many rows."""
 
 @dataclass(slots=True)
 class Item:
-    """One report that may have to be fused again, rows it touched, and what was taken off it."""
+    """One report that may have to be fused again, rows it touched, and what was taken off it.
+
+    `first` is that of its scan. The scan itself is not kept of large reports: to measure them anew
+    costs a twentieth of what it takes to fuse them, and memory that is written for the first time
+    costs more than that (2 ns a byte where it has to be zeroed by two kernels).
+    """
 
     key: Key
-    scan: Scan
+    scan: Scan | None
     batch: Detections
     row: int
+    first: int
     touched: int = 0
     correction: Correction | None = None
 
@@ -98,8 +107,8 @@ class History:
         self.since = 0
 
     def insert(
-        self, table: TrackTable, scan: Scan, batch: Detections, row: int, fuse: Fuse,
-        correction: Correction | None = None,
+        self, table: TrackTable, scan: Scan, batch: Detections, row: int, fuse: Fuse, again: Again,
+        correction: Correction | None = None, lent: bool = False,
     ) -> tuple[TrackTable, Array | None, bool]:  # fmt: skip
         """Fuse a report at its time.
 
@@ -111,8 +120,12 @@ class History:
             The report, and where it stands in its batch.
         fuse
             Fuses one report into a table in place.
+        again
+            Measures a report whose scan was not kept.
         correction
             What was taken off the report when it arrived.
+        lent
+            Whether the scan lies in memory that is another's soon: it is not kept.
 
         Returns
         -------
@@ -124,7 +137,8 @@ class History:
         self.arrivals += 1
         if key < self.floor:
             return table, None, False
-        item = Item(key, scan, batch, row, correction=correction)
+        kept = None if lent else scan
+        item = Item(key, kept, batch, row, scan.first, correction=correction)
         if scan.time >= self.newest_ns:
             touched, why = fuse(table, scan)
             self.newest_ns = scan.time
@@ -140,7 +154,7 @@ class History:
             self.since = 0
             return table, why, False
         insort(self.items, item, key=lambda other: other.key)
-        table = self._again(key, fuse)
+        table = self._again(key, fuse, again)
         self._thin()
         self._trim()
         return table, None, True
@@ -156,7 +170,7 @@ class History:
         little = (self.newest_ns - key[0]) * NANO <= s.stand_s
         return rows > s.replay_rows or (little and rows > s.stand_rows)
 
-    def _again(self, key: Key, fuse: Fuse) -> TrackTable:
+    def _again(self, key: Key, fuse: Fuse, again: Again) -> TrackTable:
         """The present table, all reports after `key` fused again."""
         while self.checkpoints[-1][0] > key:
             self.checkpoints.pop()
@@ -167,7 +181,8 @@ class History:
         count = 0
         for index in range(first, len(self.items)):
             item = self.items[index]
-            item.touched = len(fuse(table, item.scan)[0])
+            scan = again(item) if item.scan is None else item.scan
+            item.touched = len(fuse(table, scan)[0])
             self.since += item.touched
             count += 1
             if self._due(table, count):

@@ -73,6 +73,16 @@ def kernel(function: Function) -> Function:
     return _compiled(function)
 
 
+def inlined(function: Function) -> Function:
+    """A kernel that is made a part of each kernel that calls it.
+
+    For what is called once for each track or pair. The compiler seldom does that by itself, and a
+    call hands over seven words for each array, and takes what it works on back from memory. The
+    arithmetic stays the same, to the bit.
+    """
+    return _compiled(function, forceinline=True)
+
+
 def _compiled(function: Function, **options: Any) -> Function:
     digest = hashlib.blake2b(digest_size=8)
     for part in _made_of(function.__globals__, {function.__module__}):

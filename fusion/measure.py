@@ -148,7 +148,11 @@ _COUNTED = np.zeros(0, dtype=np.int64)
 
 
 def scans_of(
-    detections: Detections, sensors: Sensors, region: Region, firsts: Int64s | None = None
+    detections: Detections,
+    sensors: Sensors,
+    region: Region,
+    firsts: Int64s | None = None,
+    room: Array | None = None,
 ) -> list[Scan]:
     """Convert all reports of a batch.
 
@@ -167,6 +171,8 @@ def scans_of(
     firsts
         (M,) how many detections stand before each report's in its input; None: all reports of an
         input are in this batch, and together.
+    room
+        (all detections or more,) `fusion.records.MEASURED`, to lie in; None: in their own.
 
     Returns
     -------
@@ -208,7 +214,7 @@ def scans_of(
         raise IndexError(f"report {bad} is of sensor {d.sensor[bad]}, of {len(sensors)}")
     where = np.empty((count, 2))
     inside = np.empty(rows, dtype=np.bool_)
-    out = np.empty(rows, MEASURED)
+    out = np.empty(rows, MEASURED) if room is None else room[:rows]
     lines = measure(
         facts,
         origin,

@@ -32,7 +32,7 @@ from fusion.geodesy import (
     sines,
     turn_of,
 )
-from fusion.jit import kernel
+from fusion.jit import inlined, kernel
 from fusion.names import name_of
 from fusion.records import WORDS
 from fusion.settings import LEAST_HEIGHT_SIGMA_M, LOWEST_M, NANO, NEW_TARGET_SPREAD_M
@@ -271,18 +271,18 @@ def measure(
     return lines
 
 
-@kernel
+@inlined
 def _or(given: float, otherwise: float) -> float:
     return otherwise if math.isnan(given) else given
 
 
-@kernel
+@inlined
 def _at_least(value: float, least: float) -> float:
     """The greater of two; NaN stays NaN."""
     return least if value < least else value  # noqa: FURB136 - max() says nothing of NaN
 
 
-@kernel
+@inlined
 def _plane(place: Triple, region_origin: Floats, rotation: Floats, floor: float) -> Pair:
     """East, north (m) of ECEF (m); NaN on the other side of the Earth.
 
@@ -295,7 +295,7 @@ def _plane(place: Triple, region_origin: Floats, rotation: Floats, floor: float)
     return east, north
 
 
-@kernel
+@inlined
 def _position_covariance(packed: Floats, radius: float, kind: int, sigmas: Floats) -> Four:
     """EE, EN, NN, UU (m²) at the position; a disc of radius r has a variance of r²/4 per axis."""
     vertical = packed[5]
@@ -309,7 +309,7 @@ def _position_covariance(packed: Floats, radius: float, kind: int, sigmas: Float
     return plain, 0.0, plain, vertical
 
 
-@kernel
+@inlined
 def _turned(turn: Four, ee: float, en: float, nn: float) -> Triple:
     """EE, EN, NN of a covariance in other axes."""
     a, b, c, d = turn
@@ -371,7 +371,7 @@ def _own_rate(own: Floats, sin_a: float, cos_a: float, ground: float, rise: floa
     return float(along / math.sqrt(ground * ground + rise * rise))
 
 
-@kernel
+@inlined
 def _lacking(ee: float, en: float, nn: float) -> float:
     """What a covariance lacks of the least variance (m²) in any direction."""
     half = 0.5 * (ee - nn)

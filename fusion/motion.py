@@ -19,7 +19,7 @@ import math
 
 import numpy as np
 
-from fusion.jit import kernel
+from fusion.jit import inlined, kernel
 from fusion.records import MODES, PACKED, PREDICTED
 from model.arrays import Array, Floats
 from model.taxonomy import UNKNOWN
@@ -28,7 +28,7 @@ UPPER = (np.array([0, 0, 0, 0, 1, 1, 1, 2, 2, 3]), np.array([0, 1, 2, 3, 1, 2, 3
 """Row and column of each packed number."""
 
 
-@kernel
+@inlined
 def leave_of(dt: float, sojourn_s: float) -> float:
     """Probability that a mover has changed its mode after `dt` s.
 
@@ -37,7 +37,7 @@ def leave_of(dt: float, sojourn_s: float) -> float:
     return 1.0 - math.exp(-dt / sojourn_s)
 
 
-@kernel
+@inlined
 def mix_and_predict(
     x: Floats, P: Floats, mu: Floats, dt: float, leave: float, density: Floats, damping: Floats,
     share: Floats, x_out: Floats, P_out: Floats, mu_out: Floats,
@@ -104,7 +104,7 @@ def carry(x: Floats, P: Floats, dt: float) -> None:
     predict_one(x, P, dt, 0.0, 0.0)
 
 
-@kernel
+@inlined
 def predict_one(x: Floats, P: Floats, dt: float, density: float, damping: float) -> None:
     """Predict one mode in place: `x` (4,), `P` (10,).
 
@@ -146,14 +146,20 @@ _SMALL = 0.02
 less than 1e-5."""
 
 
-@kernel
-def combine(x: Floats, P: Floats, mu: Floats, x_out: Floats, P_out: Floats) -> None:
-    """Mean (4,) and packed covariance (10,) of a track's modes."""
+@inlined
+def average(x: Floats, mu: Floats, out: Floats) -> None:
+    """Mean (4,) of a track's modes."""
     for a in range(4):
         value = 0.0
         for k in range(MODES):
             value += mu[k] * x[k, a]
-        x_out[a] = value
+        out[a] = value
+
+
+@inlined
+def combine(x: Floats, P: Floats, mu: Floats, x_out: Floats, P_out: Floats) -> None:
+    """Mean (4,) and packed covariance (10,) of a track's modes."""
+    average(x, mu, x_out)
     for c in range(PACKED):
         P_out[c] = 0.0
     for k in range(MODES):
@@ -221,7 +227,7 @@ LEAST_PART = 1e-12
 """Least part of a variance that an update may leave: float64 keeps 1e-16 of it."""
 
 
-@kernel
+@inlined
 def make_sound(P: Floats, before: Floats) -> None:
     """Make a packed covariance (10,) positive again where rounding has taken that from it.
 
@@ -244,7 +250,7 @@ def make_sound(P: Floats, before: Floats) -> None:
             P[c] = 0.0
 
 
-@kernel
+@inlined
 def _positive(P: Floats) -> bool:
     """Whether a packed covariance has a Cholesky factor, each step in units of its own variance."""
     if not P[0] > 0.0:
@@ -264,7 +270,7 @@ def _positive(P: Floats) -> bool:
     return positive
 
 
-@kernel
+@inlined
 def largest_variance(ee: float, en: float, nn: float) -> float:
     """Greater eigenvalue of a symmetric 2 x 2 matrix."""
     half, cross = 0.5 * (ee - nn), en

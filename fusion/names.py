@@ -10,7 +10,7 @@ published is the identity itself, never the name.
 
 import numpy as np
 
-from fusion.jit import kernel
+from fusion.jit import inlined, kernel
 from fusion.records import WORDS
 from model.arrays import Array, Int64s
 from model.detections import IdentityKind
@@ -33,7 +33,7 @@ def names_of(identity_kind: Array, identity: Array) -> Int64s:
     return names
 
 
-@kernel
+@inlined
 def mixed(value: np.uint64) -> np.uint64:
     """Finaliser of SplitMix64, a bijection."""
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -41,7 +41,7 @@ def mixed(value: np.uint64) -> np.uint64:
     return value ^ (value >> np.uint64(31))
 
 
-@kernel
+@inlined
 def name_of(kind: int, first: np.uint64, second: np.uint64, third: np.uint64) -> int:
     """Name of one identity: its kind, and its bytes as three words."""
     if kind == _NONE:

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from fusion.jit import kernel
+from fusion.jit import inlined, kernel
 from fusion.records import MODES, Record
 from fusion.settings import MAX_SPEED_MPS, NANO
 from fusion.silence import gone_at
@@ -24,7 +24,7 @@ _EAST, _NORTH, _REACH, _PACE, _TIME = range(5)
 _DELETED = int(Status.DELETED)
 
 
-@kernel
+@inlined
 def refresh(track: Record, near: Floats, row: int, s: Record) -> None:
     """Fill a row of `near` from its track's record."""
     east, north = track.x[0, 0], track.x[0, 1]

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from fusion.classes import class_score
-from fusion.jit import kernel
+from fusion.jit import inlined, kernel
 from fusion.motion import largest_variance
 from fusion.records import MODES, PAIR, Record
 from fusion.settings import NANO, RATE_SPAN_MPS
@@ -15,65 +15,74 @@ from model.taxonomy import N_CLASSES
 
 TWO_PI = 2.0 * math.pi
 
-Window = tuple[Floats, Floats, Floats, Int64s]
+Targets = tuple[Floats, Int64s, float, float, bool]
 
 
 @kernel
-def window(predicted: Array, rows: Array, scan: Array, said: Int64s, s: Record) -> Window:
-    """Where to look for detections of each track: what `fusion.gate.search` takes.
+def targets_of(scan: Array) -> Targets:
+    """Detections that say where in the plane.
 
     Parameters
     ----------
-    predicted
-        (n,) `fusion.records.PREDICTED`.
-    rows
-        The table's records.
     scan
         (m,) `fusion.records.MEASURED`.
-    said
-        Names that the report says, rising (`fusion.near.names_said`).
-    s
-        Constants.
 
     Returns
     -------
     tuple
-        Points (n, 2), reach (n,), targets (q, 2), m, and (q,) which detections the targets are:
-        those that say where in the plane.
+        Targets (q, 2) m, (q,) which detections they are, the greatest difference of a detection's
+        time from the report's, s, the largest variance, m², and whether any detection is held
+        against more of a prediction than its place: against `spread`.
     """
     items = np.empty(len(scan), dtype=np.int64)
     targets = np.empty((len(scan), 2))
     count = 0
     lag = widest = 0.0
+    more = False
     for j in range(len(scan)):
         d = scan[j]
+        more = more or d.delta != 0.0 or not math.isnan(d.range_rate)
         if math.isnan(d.z[0]):
+            more = True  # a bearing
             continue
         items[count] = j
         targets[count, 0], targets[count, 1] = d.z[0], d.z[1]
         count += 1
         lag = max(lag, abs(d.delta))
         widest = max(widest, largest_variance(d.R[0, 0], d.R[0, 1], d.R[1, 1]))
-    points, reach = np.empty((len(predicted), 2)), np.empty(len(predicted))
-    for i in range(len(predicted)):
-        p = predicted[i]
-        # The modes of a track lie apart from its mean.
-        apart = largest = 0.0
-        for k in range(MODES):
-            largest = max(largest, largest_variance(p.P[k, 0], p.P[k, 1], p.P[k, 4]))
-            apart = max(apart, abs(p.x[k, 0] - p.mean[0]), abs(p.x[k, 1] - p.mean[1]))
-        largest += widest + lag * lag * max(p.spread[7], p.spread[9])
-        slack = 1.5 * apart
-        if lag > 0.0:
-            slack += lag * math.sqrt(p.mean[2] * p.mean[2] + p.mean[3] * p.mean[3])
-        gate = s.gate
-        if len(said) and rows[p.row].name != 0:
-            at = np.searchsorted(said, rows[p.row].name)
-            if at < len(said) and said[at] == rows[p.row].name:
-                gate = s.identity_gate
-        points[i, 0], points[i, 1] = p.mean[0], p.mean[1]
-        reach[i] = math.sqrt(gate * largest) + slack
-    return points, reach, targets[:count], items[:count]
+    return targets[:count], items[:count], lag, widest, more
+
+
+@inlined
+def reach_of(p: Record, name: int, said: Int64s, lag: float, widest: float, s: Record) -> float:
+    """How far from a prediction's mean a detection may lie that belongs to it, m.
+
+    Parameters
+    ----------
+    p, name
+        `fusion.records.PREDICTED`, and the name of its track.
+    said
+        Names that the report says, rising (`fusion.near.names_said`).
+    lag, widest
+        Of `targets_of`.
+    s
+        Constants.
+    """
+    # The modes of a track lie apart from its mean.
+    apart = largest = 0.0
+    for k in range(MODES):
+        largest = max(largest, largest_variance(p.P[k, 0], p.P[k, 1], p.P[k, 4]))
+        apart = max(apart, abs(p.x[k, 0] - p.mean[0]), abs(p.x[k, 1] - p.mean[1]))
+    slack = 1.5 * apart
+    if lag > 0.0:
+        largest += lag * lag * max(p.spread[7], p.spread[9])
+        slack += lag * math.sqrt(p.mean[2] * p.mean[2] + p.mean[3] * p.mean[3])
+    gate = s.gate
+    if len(said) and name != 0:
+        at = np.searchsorted(said, name)
+        if at < len(said) and said[at] == name:
+            gate = s.identity_gate
+    return math.sqrt(gate * (largest + widest)) + slack
 
 
 @kernel
@@ -85,8 +94,10 @@ def gated(
 
     Parameters
     ----------
-    predicted, rows, scan, s
-        As in `window`.
+    predicted, rows
+        (n,) `fusion.records.PREDICTED`, and the table's records.
+    scan
+        (m,) `fusion.records.MEASURED`.
     i, items
         (p,) prediction and detection of each pair within reach, in this order.
     sensor
@@ -95,6 +106,8 @@ def gated(
         (m,) clutter at each detection, per m² and report.
     now, mode
         Of the report: ns, and `model.detections.Mode`.
+    s
+        Constants.
 
     Returns
     -------
@@ -129,7 +142,7 @@ def gated(
     return pairs[:count]
 
 
-@kernel
+@inlined
 def weigh(to: Record, d: Record, limit: float, pair: Record) -> bool:
     """Fill a pair's likelihoods; False: it is not within the limit.
 

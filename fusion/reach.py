@@ -8,9 +8,10 @@ from fusion.classes import class_probability
 from fusion.existence import probability, unseen_of
 from fusion.gathered import PLAIN
 from fusion.habits import manners
-from fusion.jit import kernel
-from fusion.motion import carry, combine, leave_of, mix_and_predict
+from fusion.jit import inlined, kernel
+from fusion.motion import average, carry, combine, leave_of, mix_and_predict
 from fusion.near import rows_named, rows_near
+from fusion.pairs import Targets, reach_of
 from fusion.pd_kernel import chance_at
 from fusion.records import MODES, PACKED, Record
 from fusion.seeing import tempered
@@ -73,9 +74,9 @@ def choose(
 @kernel
 def predict(
     rows: Array, chosen: Bools, room: Array, view: Floats, ranges: Floats, chances: Floats,
-    memory: Floats,
-    habits: Floats, origin: Floats, sensors: Array, sensor: Record, now: int, s: Record,
-) -> Array:  # fmt: skip
+    memory: Floats, habits: Floats, origin: Floats, sensors: Array, sensor: Record,
+    targets: Targets, said: Int64s, now: int, s: Record,
+) -> tuple[Array, Floats, Floats]:  # fmt: skip
     """Chosen tracks as the sensor should have seen them.
 
     Parameters
@@ -89,19 +90,24 @@ def predict(
         and where it stands, m.
     sensors
         (S,) `fusion.gathered.SENSOR`.
-    sensor, now, s
+    targets
+        Of the report's detections (`fusion.pairs.targets_of`).
+    sensor, said, now, s
         As in `choose`.
 
     Returns
     -------
-    numpy.ndarray
+    tuple
         (n,) `fusion.records.PREDICTED`, as far as it can be known before pairs are; `described`
-        is 0 unless the view is plain.
+        is 0 unless the view is plain. Points (n, 2) and reach (n,), m: where to look for
+        detections of each (`fusion.gate.search`).
     """
     count = 0
     for row in range(len(chosen)):
         count += chosen[row] and rows[row].status != _DELETED
     predicted = room[:count]
+    points, reach = np.empty((count, 2)), np.empty(count)
+    _, _, lag, widest, more = targets
     classes = np.empty(N_CLASSES)
     gone = 1.0 - math.exp(-sensor.period / s.lifetime_s)
     looked = view[0] == PLAIN
@@ -112,7 +118,6 @@ def predict(
         if not chosen[row] or rows[row].status == _DELETED:
             continue
         track, to = rows[row], predicted[i]
-        i += 1
         to.row, to.dt = row, (now - track.time) * NANO
         if to.dt >= 0.0:
             if to.dt != last:  # mostly the same for all that a sensor looks at
@@ -130,16 +135,23 @@ def predict(
                     to.P[k, c] = track.P[k, c]
                 to.mu[k] = track.mu[k]
                 carry(to.x[k], to.P[k], to.dt)
-        combine(to.x, to.P, to.mu, to.mean, to.spread)
+        if more:
+            combine(to.x, to.P, to.mu, to.mean, to.spread)
+        else:
+            average(to.x, to.mu, to.mean)
+        # Here, and not in a pass of its own: predictions of many tracks do not stay in the cache.
+        points[i, 0], points[i, 1] = to.mean[0], to.mean[1]
+        reach[i] = reach_of(to, track.name, said, lag, widest, s)
         to.own, to.pointed, to.rivals, to.first, to.count, to.claims = -1, 0, 0, 0, 0, 0.0
         to.described = 0.0
         if looked:
             to.described = _pd(track, to, view, ranges, chances, sensor, classes)
         weigh_silence(track, to, gone, memory, origin, sensors, sensor, now, s)
-    return predicted
+        i += 1
+    return predicted, points, reach
 
 
-@kernel
+@inlined
 def _pd(
     track: Record, to: Record, view: Floats, ranges: Floats, chances: Floats, sensor: Record,
     classes: Floats,
@@ -154,7 +166,7 @@ def _pd(
     return chance
 
 
-@kernel
+@inlined
 def weigh_silence(
     track: Record, to: Record, gone: float, memory: Floats, origin: Floats, sensors: Array,
     sensor: Record, now: int, s: Record,

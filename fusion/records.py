@@ -133,7 +133,7 @@ PREDICTED = np.dtype(
         ("x", "f8", (MODES, 4)),  # at the report's time; updated in place
         ("P", "f8", (MODES, PACKED)),
         ("mean", "f8", (4,)),  # all modes together, as predicted
-        ("spread", "f8", (PACKED,)),
+        ("spread", "f8", (PACKED,)),  # only if a detection is held against it
     ],
     align=True,
 )

@@ -17,8 +17,9 @@ from fusion.jit import kernel
 from fusion.learn import memories
 from fusion.measure import Scan
 from fusion.near import names_said
-from fusion.pairs import window
+from fusion.pairs import reach_of, targets_of
 from fusion.reach import shade, weigh_all
+from fusion.records import Record
 from fusion.settings import Settings
 from fusion.staged import Lap, begin_staged, finish_staged
 from fusion.table import TrackTable
@@ -124,8 +125,16 @@ def _crowd(
 ) -> tuple[Array, Array]:
     """Pairs within reach where there are too many of them to be told apart."""
     said = names_said(scan.rows)
-    points, reach, targets, items = window(
-        predicted, table.rows, scan.rows, said, settings.record[0]
-    )
-    i, j = nearest_pairs(points, reach, targets)
+    targets, items, lag, widest, _ = targets_of(scan.rows)
+    reach = np.empty(len(predicted))
+    _reach_all(predicted, table.rows, said, lag, widest, settings.record[0], reach)
+    i, j = nearest_pairs(predicted["mean"][:, :2], reach, targets)
     return i, items[j]
+
+
+@kernel
+def _reach_all(
+    predicted: Array, rows: Array, said: Int64s, lag: float, widest: float, s: Record, out: Floats
+) -> None:
+    for i in range(len(predicted)):
+        out[i] = reach_of(predicted[i], rows[predicted[i].row].name, said, lag, widest, s)

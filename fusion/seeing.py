@@ -8,7 +8,7 @@ others see.
 
 import math
 
-from fusion.jit import kernel
+from fusion.jit import inlined, kernel
 from fusion.records import Record
 from fusion.surroundings import EXPECTED, HEADER, PER_RANGE, RING, RINGS, SEEN, SIDE
 from model.arrays import Array, Floats
@@ -20,7 +20,7 @@ MOST = 0.99
 _TENTATIVE = int(Status.TENTATIVE)
 
 
-@kernel
+@inlined
 def ring_of(memory: Floats, to: Record, origin: Floats) -> int:
     """The row of a memory that stands for the range of a prediction; `origin` (2,) the sensor's."""
     east, north = to.mean[0] - origin[0], to.mean[1] - origin[1]
@@ -28,7 +28,7 @@ def ring_of(memory: Floats, to: Record, origin: Floats) -> int:
     return RING + min(int(math.sqrt(east * east + north * north) / width), RINGS - 1)
 
 
-@kernel
+@inlined
 def tempered(memory: Floats, to: Record, origin: Floats, worth: float) -> float:
     """Probability of detection of a prediction by what the sensor was found to see.
 

@@ -6,7 +6,7 @@ it is worked out once, when a track changes, as the moments at which silence wil
 
 import math
 
-from fusion.jit import kernel
+from fusion.jit import inlined
 from fusion.records import MODES, Record
 from fusion.settings import NANO
 from model.arrays import Array
@@ -20,13 +20,13 @@ _LONGEST_NS = 1e17
 """Three years: longer silences are all the same, and within what int64 holds."""
 
 
-@kernel
+@inlined
 def after(seconds: float) -> int:
     """Seconds as ns, within what can be added to a time."""
     return int(min(max(seconds * _PER_S, 0.0), _LONGEST_NS))
 
 
-@kernel
+@inlined
 def lost_after(track: Record, sensors: Array, s: Record) -> float:
     """Seconds of silence after which a track is lost.
 
@@ -53,7 +53,7 @@ def lost_after(track: Record, sensors: Array, s: Record) -> float:
     return max(s.lost_periods * longest, s.least_lost_s) + latency
 
 
-@kernel
+@inlined
 def gone_at(track: Record, sensors: Array, s: Record) -> int:
     """Time (ns) after which silence closes a track, or hides it because it has stood too long."""
     # Bearings keep no track: how far away it is they do not say.
@@ -82,7 +82,7 @@ def gone_at(track: Record, sensors: Array, s: Record) -> int:
     return gone
 
 
-@kernel
+@inlined
 def plain(track: Record) -> bool:
     """Whether nobody says what a track is."""
     said = track.name != 0
@@ -91,7 +91,7 @@ def plain(track: Record) -> bool:
     return not said
 
 
-@kernel
+@inlined
 def stands(track: Record, now: int, s: Record) -> bool:
     """Whether a track stands where it was first seen and nobody says what it is.
 
@@ -101,7 +101,7 @@ def stands(track: Record, now: int, s: Record) -> bool:
     return not track.moved and now - track.born > after(s.still_s) and plain(track)
 
 
-@kernel
+@inlined
 def coasts_at(track: Record, sensors: Array, s: Record) -> int:
     """Time (ns) at which a track begins to coast, if nothing is heard of it."""
     latency = 0.0

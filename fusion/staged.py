@@ -41,9 +41,9 @@ def begin_staged(
     said = names_said(report[0])
     why, chosen = choose_rows(place, report, about, said)
     lap("choose")
-    predicted = predict_rows(place, report, about, chosen)
+    predicted, window = predict_rows(place, report, about, said, chosen)
     lap("predict")
-    i, paired, found = gate(place, report, about, said, predicted)
+    i, paired, found = gate(window)
     lap("gate")
     return why, predicted, i, paired, found
 

@@ -14,7 +14,7 @@ table share it, and it is rolled back with the table: it depends on nothing but 
 
 import numpy as np
 
-from fusion.jit import kernel
+from fusion.jit import inlined, kernel
 from model.arrays import Floats
 
 ACROSS = 20
@@ -66,7 +66,7 @@ def range_of(memory: Floats) -> float:
     return float(memory[HEADER, SIDE] * PER_RANGE)
 
 
-@kernel
+@inlined
 def within(
     east: float, north: float, low: float, high: float, middle_east: float, middle_north: float,
     opening: float,
@@ -134,7 +134,7 @@ def look_round(memory: Floats, east: float, north: float, sector: Floats, kept: 
         memory[row, EXPECTED] *= kept
 
 
-@kernel
+@inlined
 def row_of(block_east: float, block_north: float) -> int:
     """The row of a memory in which a block stands."""
     return BLOCK + int(block_east) % ACROSS * ACROSS + int(block_north) % ACROSS

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from fusion.counters import Counters
-from fusion.describe import updates_of
 from fusion.gathered import sensor_records
 from fusion.handover import pack, unpack
 from fusion.heads import Heads, census, picture, plane_record
 from fusion.history import History, Item, reports_of
 from fusion.measure import Scan, scans_of
-from fusion.records import NOT_TOUCHED
+from fusion.outbox import Outbox, Spare, updates_of
+from fusion.records import MEASURED, NOT_TOUCHED
 from fusion.registration import Registration, packed_corrections, taken_off
 from fusion.scan import fuse
 from fusion.settings import Settings
@@ -31,6 +31,9 @@ from model.tracks import TrackUpdates, UpdateReason
 
 ANYWHERE = Region(0.0, 0.0)
 """A plane for as long as nobody has said where the region is."""
+
+LARGE = 256
+"""Reports of so many detections on average are measured into memory that is used again."""
 
 
 class Tracker:
@@ -74,6 +77,8 @@ class Tracker:
         self._history.start(self._table)
         self._heads = Heads(region or ANYWHERE, self.settings)
         self._registration = Registration(sensors, self.settings)
+        self._room = np.empty(0, MEASURED)
+        self._spare = Spare()
 
     def _records_of(self, sensors: Sensors) -> Array:
         return sensor_records(sensors, (self.region or ANYWHERE).radius_m)
@@ -91,26 +96,19 @@ class Tracker:
         TrackUpdates
             What became known, with `known_offset` and `n` counted per input.
         """
-        parts: list[Array] = []
         begin = self._first_placed(detections)
         if self.region is None:
             return TrackUpdates.empty()
         self._pass("decode and gate")
-        scans = scans_of(detections, self.sensors, self.region)
+        room = self._room_for(detections)
+        scans = scans_of(detections, self.sensors, self.region, room=room)
         self._pass("measure")
-        offset, n = -1, 0
+        outbox = Outbox(spare=self._spare)
         for row in range(begin, len(scans)):
             scan = scans[row]
-            if scan.offset != offset:
-                offset, n = scan.offset, 0
-            for part in self._report(scan, detections, row):
-                part["known_offset"], part["known"] = offset, scan.received
-                part["n"] = n + np.arange(len(part))
-                n += len(part)
-                parts.append(part)
-        if not parts:
-            return TrackUpdates.empty()
-        updates = updates_of(np.concatenate(parts) if len(parts) > 1 else parts[0])
+            outbox.of(scan.offset, scan.received)
+            self._report(scan, detections, row, outbox, lent=room is not None)
+        updates = outbox.updates()
         self._pass("publish")
         return updates
 
@@ -129,12 +127,10 @@ class Tracker:
             Journal offset of the tick.
         """
         why = np.full(self._table.count, NOT_TOUCHED, dtype=np.uint8)
-        said = self._say(why, max(time_ns, self._history.newest_ns), now_ns=time_ns)
-        if not len(said):
-            return TrackUpdates.empty()
-        said["known_offset"], said["known"] = offset, time_ns
-        said["n"] = np.arange(len(said))
-        return updates_of(said)
+        outbox = Outbox()
+        outbox.of(offset, time_ns)
+        self._say(why, max(time_ns, self._history.newest_ns), outbox, now_ns=time_ns)
+        return outbox.updates()
 
     def picture(self, time_ns: int) -> TrackUpdates:
         """Confirmed and coasting tracks predicted to a time, in order of birth.
@@ -292,7 +288,25 @@ class Tracker:
             self.counters.refused += rows.stop - rows.start
         return detections.n_reports
 
-    def _report(self, scan: Scan, detections: Detections, row: int) -> list[Array]:
+    def _room_for(self, detections: Detections) -> Array | None:
+        """Where reports are measured to that are not kept; None: they are small, and kept."""
+        count = detections.n_detections
+        if count < LARGE * max(detections.n_reports, 1):
+            return None
+        if count > len(self._room):
+            self._room = np.empty(max(count, 5 * len(self._room) // 4), MEASURED)
+        return self._room
+
+    def _again(self, item: Item) -> Scan:
+        """A report as it was fused, measured anew."""
+        assert self.region is not None  # noqa: S101 - it was fused, so a region was known
+        one = item.batch.take_reports([item.row])
+        (scan,) = scans_of(one, self.sensors, self.region, np.array([item.first]))
+        return scan if item.correction is None else item.correction.take_off(scan)
+
+    def _report(
+        self, scan: Scan, detections: Detections, row: int, outbox: Outbox, *, lent: bool
+    ) -> None:
         self.counters.refused += scan.refused
         correction = self._registration.take(self._table, scan, self._records)
         if correction is not None:
@@ -300,13 +314,13 @@ class Tracker:
         history = self._history
         late, stood = history.late, history.stood
         self._table, why, rolled_back = history.insert(
-            self._table, scan, detections, row, self._fuse, correction
+            self._table, scan, detections, row, self._fuse, self._again, correction, lent
         )
         self.counters.late += history.late - late
         self.counters.stood += history.stood - stood
         if why is None and not rolled_back:
             self.counters.too_late += 1
-            return []
+            return
         self.counters.reports += 1
         self.counters.detections += len(scan)
         if why is None:
@@ -315,25 +329,23 @@ class Tracker:
             self._absent = True
             why = np.full(self._table.count, int(UpdateReason.CORRECTED), dtype=np.uint8)
         self._pass("history")
-        said = self._say(why, history.newest_ns, now_ns=scan.reported)
+        self._say(why, history.newest_ns, outbox, now_ns=scan.reported)
         self._table.close_up()
         self._pass("publish")
-        return [said] if len(said) else []
 
     def _fuse(self, table: TrackTable, scan: Scan) -> tuple[Int64s, Array]:
         assert self.region is not None  # noqa: S101 - no report is fused before a region is known
         return fuse(table, scan, self.sensors, self._records, self.region, self.settings, self._lap)
 
-    def _say(self, why: Array, valid_ns: int, *, now_ns: int) -> Array:
+    def _say(self, why: Array, valid_ns: int, outbox: Outbox, *, now_ns: int) -> None:
         """Publish what differs from what was said last; then that is what is shown."""
         self.now_ns = max(self.now_ns, now_ns)
         table, heads, newest = self._table, self._heads, self._history.newest_ns
-        said = heads.publish(table, why, self.now_ns, valid_ns, newest, self._records)
+        heads.publish(table, why, self.now_ns, valid_ns, newest, self._records, outbox)
         if self._absent:
             self._absent = False
-            said = np.concatenate([said, heads.close_absent(table, newest)])
+            heads.close_absent(table, newest, outbox)
         heads.forget(self._history.floor[0], newest, table)
-        return said
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that decides later outputs, as plain data and arrays."""
@@ -361,7 +373,7 @@ class Tracker:
                 "since": history.since,
                 "touched": np.array([item.touched for item in items], dtype=np.int64),
                 "keys": np.array([item.key for item in items], dtype=np.int64).reshape(-1, 2),
-                "firsts": np.array([item.scan.first for item in items], dtype=np.int64),
+                "firsts": np.array([item.first for item in items], dtype=np.int64),
                 **packed_corrections([item.correction for item in items]),
                 "reports": reports_of(items).columns(),
                 "checkpoints": [[list(key), table.export()] for key, table in history.few()],
@@ -397,7 +409,7 @@ class Tracker:
             scans = scans_of(reports, self.sensors, self.region, saved["firsts"])
             keys, touched = saved["keys"].tolist(), saved["touched"].tolist()
             history.items = [
-                Item((key[0], key[1]), taken, reports, row, count, correction)
+                Item((key[0], key[1]), taken, reports, row, taken.first, count, correction)
                 for row, (key, (taken, correction), count) in enumerate(
                     zip(keys, taken_off(scans, saved), touched, strict=True)
                 )

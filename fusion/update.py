@@ -6,7 +6,7 @@ import numpy as np
 
 from fusion.classes import learn_class, take_motion
 from fusion.doubts import vouch
-from fusion.jit import kernel
+from fusion.jit import inlined, kernel
 from fusion.motion import carry, combine
 from fusion.records import MODES, PACKED, WORDS, Record
 from fusion.settings import NANO
@@ -82,7 +82,7 @@ def take_in(
             vouch(track, now, s)
 
 
-@kernel
+@inlined
 def put_back(track: Record, to: Record, now: int) -> None:
     """Give a track the state that its prediction was updated to, at the track's own time if later.
 
@@ -104,7 +104,7 @@ def put_back(track: Record, to: Record, now: int) -> None:
     track.time = max(track.time, now)
 
 
-@kernel
+@inlined
 def note_motion(track: Record, mean: Floats, spread: Floats, s: Record) -> None:
     """Note of a track whether it certainly went somewhere since it was first seen.
 
@@ -123,7 +123,7 @@ def note_motion(track: Record, mean: Floats, spread: Floats, s: Record) -> None:
     track.moved = 1 if went else 0
 
 
-@kernel
+@inlined
 def take_height(track: Record, d: Record, now: int, s: Record) -> None:
     """Fuse a detection's height, if it has one."""
     if math.isnan(d.height):
@@ -150,7 +150,7 @@ def take_height(track: Record, d: Record, now: int, s: Record) -> None:
     track.h_time = max(now, track.h_time)
 
 
-@kernel
+@inlined
 def hear(track: Record, sensor: int, now: int, angle: bool) -> None:
     """Put a sensor where it belongs in the list of those heard last, newest first.
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from fusion.jit import kernel
+from fusion.jit import inlined, kernel
 from fusion.motion import make_sound
 from fusion.records import MODES, PACKED, Record
 from fusion.tripwire import go_across, has_direction
@@ -16,7 +16,7 @@ LEAST_WEIGHT = 1e-12
 """Least part of a mode that an update may leave."""
 
 
-@kernel
+@inlined
 def absorb(
     to: Record, pairs: Array, scan: Array, missed: float, noise: float, room: Floats
 ) -> None:
@@ -111,7 +111,7 @@ def intersect(to: Record, d: Record) -> float:
     return 1.0 / (1.0 - weight)
 
 
-@kernel
+@inlined
 def _updated(x: Floats, P: Floats, d: Record, noise: float, step: Floats, out: Floats) -> None:
     """Kalman update by a position: fills the change of state (4,) and the covariance (10,)."""
     r0, r1, r2 = noise * d.R[0, 0], noise * d.R[0, 1], noise * d.R[1, 1]
@@ -175,7 +175,7 @@ def update_scalar(
     return density
 
 
-@kernel
+@inlined
 def take_velocity(to: Record, d: Record) -> None:
     """Update a track or a prediction, in place, with a detection's velocity and range rate.
 

@@ -236,3 +236,23 @@ def test_few_checkpoints_change_no_bit():
     a, b = many.step(whole), few.step(whole)
     assert a.state.tobytes() == b.state.tobytes()
     assert many.counters == few.counters
+
+
+@pytest.mark.parametrize("late_s", [0.5, 6.0])
+@pytest.mark.parametrize("seed", [3, 4, 5])
+def test_reports_that_are_measured_anew_are_fused_as_if_they_had_been_kept(
+    seed: int, late_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = reports(seed, seconds=12, late_s=late_s)
+    outcomes = []
+    for large in (0, 1 << 40):
+        monkeypatch.setattr("fusion.tracker.LARGE", large)
+        subject = Tracker(sensors(), REGION)
+        said = [subject.step(whole.take_reports([row])) for row in range(whole.n_reports)]
+        table = subject.snapshot()["table"]
+        assert subject.counters.late > subject.counters.stood  # some went back
+        outcomes.append((TrackUpdates.concat(said).columns(), table))
+    for one, other in zip(*outcomes, strict=True):
+        assert one.keys() == other.keys()
+        for name in one:
+            assert one[name].tobytes() == other[name].tobytes(), name
