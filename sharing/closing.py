@@ -86,14 +86,15 @@ def decide(
         given = TrackUpdates.empty(len(source))
     else:
         given = transform(updates.take(source), agreement)
-    last = {int(track): row for row, track in enumerate(held.rows.track_id)}
     for place, row in enumerate(source.tolist()):
         if not closing[row]:
             continue
         if before[row] >= 0:  # held because of that row, which stands in `given` already
             known, index = given, int(np.searchsorted(source, before[row]))
         else:
-            known, index = held.rows, last[int(updates.track_id[row])]
+            # Few close, of ten thousand that are held: a table of all would cost more each time.
+            known = held.rows
+            index = int(np.flatnonzero(known.track_id == updates.track_id[row])[-1])
         _close(given, place, known, index)
     return Given(given, np.where(closing, codes, 0)[source].astype(np.uint8), source)
 
