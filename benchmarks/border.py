@@ -43,7 +43,7 @@ RINGS_M = np.arange(1_200.0, 4_000.0, 400.0)
 """Ranges at which movers circle, m: neighbours are never nearer than 300 m."""
 
 REACH_M = 4_000.0
-SPACING_M = 9_000.0
+SPACING_M, COLUMNS = 9_000.0, 10
 SIGMA_M = 5.0
 CIRCLE_M = 50.0
 SPEED_MPS = 5.0
@@ -176,7 +176,9 @@ def sensor_id(sensor: int) -> str:
 def centres() -> Floats:
     """(SENSORS, 2) east, north m of the radars."""
     number = np.arange(SENSORS)
-    return SPACING_M * np.stack([number % 10 - 4.5, number // 10 - 2.5], axis=1)
+    column, row = number % COLUMNS, number // COLUMNS
+    middle = 0.5 * (COLUMNS - 1), 0.5 * (SENSORS // COLUMNS - 1)
+    return SPACING_M * np.stack([column - middle[0], row - middle[1]], axis=1)
 
 
 def site_sensors(rate_hz: float) -> list[dict[str, Any]]:

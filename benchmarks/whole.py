@@ -1,10 +1,11 @@
 """The whole node under the load of a border (`benchmarks.border`), with partners and pages.
 
 One node on one broker and one server, as in `benchmarks.ingest`; five partners are given every
-track, five pages are watched. Latency counts from the arrival of a message to its outputs written
-(the node's own status, last minute: the worst of what it said after the first), commits by the
-server's own commit timestamps. Lost is what was sent and is in no row of the database, neither as a
-report nor in quarantine; what the node let go because it could not keep up is told apart.
+track in their fifth of the border, five pages are watched. Latency counts from the arrival of a
+message to its outputs written (the node's own status, last minute: the worst of what it said after
+the first), commits by the server's own commit timestamps. Lost is what was sent and is in no row of
+the database, neither as a report nor in quarantine; what the node let go because it could not keep
+up is told apart.
 """
 
 import json
@@ -14,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.border import Border, site_sensors
+from benchmarks.border import COLUMNS, REACH_M, SPACING_M, Border, site_sensors
 from benchmarks.node import Node, Servers
+from benchmarks.reports import REGION
 from model.time import NS_PER_S, iso_from_ns
 from vedette.local.process import Child
 
@@ -40,7 +42,7 @@ valid_until = {until}
 classes = ["land_vehicle", "unknown"]
 mode = "live"
 [[area]]
-polygon = [[40.0, 10.0], [40.0, 40.0], [60.0, 40.0], [60.0, 10.0]]
+polygon = {polygon}
 """
 
 
@@ -119,9 +121,23 @@ def _agreements(folder: Path, giver: str) -> list[Path]:
     paths = []
     for number in range(PARTNERS):
         path = folder / f"partner-{number}.toml"
-        path.write_text(AGREEMENT.format(giver=giver, receiver=path.stem, since=since, until=until))
+        path.write_text(
+            AGREEMENT.format(
+                giver=giver, receiver=path.stem, since=since, until=until, polygon=_stripe(number)
+            )
+        )
         paths.append(path)
     return paths
+
+
+def _stripe(number: int) -> list[list[float]]:
+    """A fifth of the border, from south to north: what one of the partners is given."""
+    half = 0.5 * SPACING_M * COLUMNS + REACH_M
+    width = 2.0 * half / PARTNERS
+    west, east = (number * width - half, (number + 1) * width - half)
+    corners = np.array([[west, -half], [west, half], [east, half], [east, -half]])
+    places = REGION.geodetic_from_plane(corners[:, 0], corners[:, 1], np.zeros(4))
+    return [[round(lat, 6), round(lon, 6)] for lat, lon in np.degrees(places[:, :2]).tolist()]
 
 
 def _watch(node: Node, out: Path, seconds: float) -> list[dict[str, Any]]:
