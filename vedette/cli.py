@@ -7,7 +7,9 @@ from importlib import import_module
 
 from model.errors import ConfigError, VedetteError
 
-COMMANDS = ("demo", "run", "check", "track", "score", "record", "replay", "adapters")
+COMMANDS = (
+    "demo", "run", "check", "track", "score", "record", "replay", "adapters", "pki", "broker",
+)  # fmt: skip
 
 
 def build_parser(chosen: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
