@@ -46,6 +46,7 @@ class Tls:
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.sslsocket_class = _ClosedOnFailure
         try:
             context.load_verify_locations(self.ca)
         except (OSError, ssl.SSLError) as error:
@@ -61,6 +62,17 @@ class Tls:
             names = f"{self.certificate}, {self.key}"
             raise LinkError(f"{names}: no certificate with its key: {_why(error)}") from error
         return context
+
+
+class _ClosedOnFailure(ssl.SSLSocket):
+    """Closes itself when the handshake fails, which paho leaves to the garbage collector."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise
 
 
 def _no_passphrase() -> str:

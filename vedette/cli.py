@@ -8,7 +8,8 @@ from importlib import import_module
 from model.errors import ConfigError, VedetteError
 
 COMMANDS = (
-    "demo", "run", "check", "track", "score", "record", "replay", "adapters", "pki", "broker",
+    "demo", "run", "check", "track", "score", "record", "replay", "adapters",
+    "pki", "broker", "audit",
 )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """A node's authority, site file and broker with certificates, for tests."""
 
 import time
+from datetime import timedelta
 from pathlib import Path
 
 from config import load_site
@@ -10,7 +11,7 @@ from vedette.broker.files import BrokerFolder
 from vedette.local.broker import find_mosquitto
 from vedette.local.places import LOOPBACK, free_port, server_user
 from vedette.local.process import Child
-from vedette.pki.authority import Authority
+from vedette.pki.authority import Authority, utc_now
 from vedette.pki.names import Identity, Role
 
 WAIT_S = 60.0
@@ -82,6 +83,9 @@ PEOPLE = (
     Identity(Role.OPERATOR, "anna"),
 )
 
+GONE = Identity(Role.SOURCE, "gone")
+"""Its certificate has ended."""
+
 
 class Secured:
     """An authority, a site file, and the broker that was configured from both."""
@@ -93,7 +97,10 @@ class Secured:
         values = {"core": tls_table("node/north"), "publisher": tls_table("publisher/south")}
         text = SITE.format(port=self.port, mode=mode, dsn=dsn.replace('"', '\\"'), **values)
         self.site_path.write_text(text + more)
-        self.authority = Authority.create(folder / "pki", "north")
+        long_ago = utc_now() - timedelta(days=1000)
+        past = Authority.create(folder / "pki", "north", clock=lambda: long_ago)
+        past.issue(GONE, days=730)
+        self.authority = Authority.open(folder / "pki")
         self.broker_identity = Identity(Role.BROKER, "north")
         self.authority.issue(self.broker_identity, hosts=[LOOPBACK, "localhost"])
         for who in PEOPLE:

@@ -113,8 +113,9 @@ def revoke(
 
 
 def _known_to_brokers(authority: Authority, identity: Identity) -> int | None:
-    """Oldest authority that is believed and signed for the identity; the newest of all may be so
-    new that the broker does not know it yet. None: there is none.
+    """Generation of the oldest believed authority that signed for an identity; None: there is none.
+
+    The newest of all may be so new that the broker does not know it yet.
     """
     index = authority.index
     generations = [one.generation for one in index.of(identity) if one.holds(authority.now)]

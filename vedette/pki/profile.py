@@ -180,6 +180,11 @@ def revocation_list(
     before
         The list that this one takes the place of.
 
+    Raises
+    ------
+    PkiError
+        If that one is of the future.
+
     Notes
     -----
     OpenSSL keeps the lists that it was given before, and of several takes the one whose thisUpdate
@@ -190,6 +195,11 @@ def revocation_list(
     if before is not None:
         this_update = max(this_update, before.last_update_utc + timedelta(seconds=1))
         number += before.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+        if this_update > now:  # a list of the future is no list, and refuses everybody
+            raise PkiError(
+                f"the last revocation list is of {before.last_update_utc:%Y-%m-%d %H:%M}, and it "
+                f"is {now:%Y-%m-%d %H:%M}: the clock is wrong, or there were too many at once"
+            )
     ca_public = ca.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     builder = (
         x509.CertificateRevocationListBuilder()

@@ -1,0 +1,134 @@
+"""A revocation ends sessions that are held open, and disturbs nobody else."""
+
+import socket
+import ssl
+import time
+
+import pytest
+
+from tests.identities.secured import PEOPLE
+from vedette.audit import AuditLog
+from vedette.broker.handshake import Outcome, connect, connect_packet
+from vedette.broker.revocation import CANARY, reload_broker, revoke
+from vedette.cli import main
+from vedette.pki.names import PkiError
+
+pytestmark = pytest.mark.broker
+
+NODE, _, A, B, *_ = PEOPLE
+REPORTS = "vedette/north/sensors/radar-1/reports"
+
+GENEROUS_S = 10.0
+"""Far above what it takes (see docs/identities.md), so that no busy machine is called wrong."""
+
+
+def test_a_session_held_open_ends_and_nobody_elses(secured, record_property):
+    held, core, other = secured.prober(A), secured.prober(NODE), secured.prober(B)
+    core.subscribe([REPORTS])
+    held.publish(REPORTS, b"before")
+    began = time.monotonic()
+    done = revoke(secured.authority, A, secured.broker.root, reason="key-compromise")
+    assert held.wait_ended(GENEROUS_S)
+    record_property("revocation_s", time.monotonic() - began)
+    assert done.in_force_s <= done.ended_s < GENEROUS_S
+    print(f"in force after {done.in_force_s:.3f} s, ended after {done.ended_s:.3f} s")
+    with held._changed:  # it tries again and again, and never comes in
+        assert held._changed.wait_for(lambda: held.status.failures >= 2, 60.0)
+    assert held.status.epoch == 1
+    core.fence()
+    other.fence()
+    assert core.status.epoch == other.status.epoch == 1
+    assert [payload for _, payload in core.inbox] == [b"before"]
+    for one in (held, core, other):
+        assert one.stop(10.0)
+    actions = [entry["action"] for entry in AuditLog(secured.authority.folder.audit).entries()]
+    assert actions[-2:] == ["pki.revoke", "broker.session_ended"]
+
+
+def test_without_the_take_over_a_session_would_go_on(secured):
+    """Why `revoke` does more than reload: Mosquitto asks its lists at handshakes alone."""
+    held = secured.prober(A)
+    canary = secured.authority.momentary(CANARY)
+    secured.authority.revoke(A, also=canary)
+    secured.broker.put_crl(secured.authority.folder.crl.read_bytes())
+    reload_broker(secured.broker.facts())
+    while connect("127.0.0.1", secured.port, secured.broker.trust, canary) is Outcome.TAKEN:
+        time.sleep(0.01)
+    assert held.publish(REPORTS, b"x") in {0, 16}
+    assert held.status.epoch == 1
+    assert held.stop()
+
+
+def test_a_reloaded_access_list_refuses_a_session_at_once(secured):
+    held = secured.prober(A)
+    canary = secured.authority.momentary(CANARY)
+    assert secured.broker.take_from_acl(A)
+    assert not secured.broker.take_from_acl(A)
+    secured.authority.revoke(B, also=canary)
+    secured.broker.put_crl(secured.authority.folder.crl.read_bytes())
+    reload_broker(secured.broker.facts())
+    while connect("127.0.0.1", secured.port, secured.broker.trust, canary) is Outcome.TAKEN:
+        time.sleep(0.01)
+    assert held.publish(REPORTS, b"x") == 0x87  # not authorized
+    assert held.stop()
+
+
+def test_an_old_certificate_goes_and_the_renewed_one_keeps_the_session(secured):
+    old = secured.tls(A)
+    old = type(old)(old.ca, old.certificate.resolve(), old.key.resolve())
+    held = secured.prober(A, old)
+    secured.authority.renew(A)
+    revoke(secured.authority, A, secured.broker.root, but_newest=True)
+    assert held.wait_ended(GENEROUS_S)
+    renewed = secured.prober(A)
+    assert renewed.publish(REPORTS, b"x") in {0, 16}  # its grants are still there
+    assert renewed.stop()
+    assert held.stop(10.0)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_resumed_session_does_not_get_round_the_lists(secured, version):
+    tls = secured.tls(A)
+    context = tls.context()
+    context.maximum_version = version
+    packet = connect_packet("x", clean=True)
+
+    def opened(session=None):
+        with (
+            socket.create_connection(("127.0.0.1", secured.port), timeout=10.0) as plain,
+            context.wrap_socket(plain, server_hostname="127.0.0.1", session=session) as secure,
+        ):
+            secure.sendall(packet)
+            answer = secure.recv(4)
+            return answer, secure.session, secure.session_reused
+
+    answer, ticket, _ = opened()
+    assert answer == b"\x20\x02\x00\x00"
+    revoke(secured.authority, A, secured.broker.root)
+    with pytest.raises(OSError, match=r"(?i)revoked|eof|reset"):
+        opened(ticket)
+
+
+def test_a_broker_that_does_not_run_is_said_and_the_certificate_is_revoked(secured):
+    secured.stop()
+    with pytest.raises(PkiError, match=r"revoked.*restart it"):
+        revoke(secured.authority, A, secured.broker.root)
+    assert not any(one.holds(secured.authority.now) for one in secured.authority.index.of(A))
+
+
+def test_after_a_rotation_the_broker_need_not_know_the_new_authority(secured):
+    held = secured.prober(A)
+    secured.authority.rotate()
+    secured.authority.renew(A)
+    revoke(secured.authority, A, secured.broker.root)
+    assert held.wait_ended(GENEROUS_S)
+    assert held.stop(10.0)
+
+
+def test_the_command_says_how_long_it_took(secured, capsys):
+    root = str(secured.folder / "pki")
+    line = ["pki", "revoke", "--pki", root, "--kind", "source", "gateway-a"]
+    assert main([*line, "--broker", str(secured.broker.root)]) == 0
+    assert "sessions ended after" in capsys.readouterr().out
+    assert main(line) == 2
+    assert "no such certificate" in capsys.readouterr().err
