@@ -61,6 +61,7 @@ tls = {publisher}
 [[partner]]
 id = "west"
 agreement = "to-west.toml"
+tls = {west}
 """
 
 
@@ -95,6 +96,7 @@ class Secured:
         self.port = free_port()
         self.site_path = folder / "site.toml"
         values = {"core": tls_table("node/north"), "publisher": tls_table("publisher/south")}
+        values["west"] = tls_table("publisher/west")
         text = SITE.format(port=self.port, mode=mode, dsn=dsn.replace('"', '\\"'), **values)
         self.site_path.write_text(text + more)
         long_ago = utc_now() - timedelta(days=1000)

@@ -78,7 +78,7 @@ def topics_of(site: Site) -> list[str]:
 
 def fill(topic_filter: str) -> str:
     """Some topic that a filter matches."""
-    return "/".join("probe" if level in "+#" else level for level in topic_filter.split("/"))
+    return "/".join("probe" if level in ("+", "#") else level for level in topic_filter.split("/"))
 
 
 def settings_of(site: Site, who: Identity, tls: Tls) -> ClientSettings:

@@ -245,14 +245,14 @@ class Follower:
 
 
 def follower_of(site: Site) -> Follower | None:
-    """Follower of the log that a site file names; None: it names none.
+    """Follower of the log that a site file names; None: it names none, or no identities.
 
     Raises
     ------
     ConfigError
         If the site file cannot be granted.
     """
-    if site.broker.log_file is None:
+    if site.broker.log_file is None or site.broker.tls is None:
         return None
     grants = {str(identity): grant for identity, grant in grants_of(site).items()}
     log = (site.path.parent / site.broker.log_file).absolute()
@@ -269,5 +269,7 @@ def follower_needed(site: Site) -> Follower:
     """
     follower = follower_of(site)
     if follower is None:
-        raise ConfigError([f"{site.path}: broker.log_file: missing, so there is nothing to follow"])
+        raise ConfigError(
+            [f"{site.path}: broker.log_file or broker.tls: missing: nothing to follow"]
+        )
     return follower
