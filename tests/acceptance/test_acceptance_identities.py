@@ -67,7 +67,7 @@ class Node:
         url = f"http://{LOOPBACK}:{self.page}{path}"
         try:
             with urllib.request.urlopen(url, timeout=5.0) as answer:
-                return answer.read()
+                return bytes(answer.read())
         except OSError:
             return b""
 
@@ -77,7 +77,7 @@ class Node:
         return bool(broker.get("connected") and status["serve"]["database"]["connected"])
 
     def log(self) -> str:
-        return (self.folder / "node.log").read_text()
+        return str((self.folder / "node.log").read_text())
 
     def source(self) -> Publisher:
         current = self.folder / "pki" / "issued" / "source" / "gateway-1" / "current"

@@ -280,6 +280,12 @@ def test_mistakes_are_one_line_and_status_2(authority, capsys, line, said):
     assert error.count("\n") == 1
 
 
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert pki(tmp_path / "file" / "pki", "init", "north") == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 def test_a_passphrase_comes_from_a_closed_file_alone(tmp_path, capsys):
     word = tmp_path / "word"
     word.write_text("open sesame\n")

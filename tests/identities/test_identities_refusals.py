@@ -174,7 +174,7 @@ def stranger(watched, folder, name="source:gateway-a") -> Tls:
     return Tls(watched.authority.folder.trust, folder / "stranger.pem", folder / "stranger.key")
 
 
-def other_authority(watched, folder) -> Tls:
+def other_authority(watched: Secured, folder) -> Tls:
     """The same identity, of a node with the same name and another authority."""
     other = Authority.create(folder / "other", "north")
     other.issue(PEOPLE[2])
@@ -182,13 +182,13 @@ def other_authority(watched, folder) -> Tls:
     return Tls(watched.authority.folder.trust, current / "certificate.pem", current / "key.pem")
 
 
-def expired(watched, folder) -> Tls:
+def expired(watched: Secured, folder) -> Tls:
     """A certificate that has ended."""
     del folder
     return watched.tls(GONE)
 
 
-def revoked(watched, folder) -> Tls:
+def revoked(watched: Secured, folder) -> Tls:
     """A certificate that was revoked, under an identity that has another."""
     del folder
     who = PEOPLE[2]
@@ -198,13 +198,13 @@ def revoked(watched, folder) -> Tls:
     return Tls(watched.authority.folder.trust, old / "certificate.pem", old / "key.pem")
 
 
-def server(watched, folder) -> Tls:
+def server(watched: Secured, folder) -> Tls:
     """A certificate that is for a server, not for a client."""
     del folder
     return watched.tls(watched.broker_identity)
 
 
-def nothing(watched, folder) -> Tls:
+def nothing(watched: Secured, folder) -> Tls:
     """No certificate at all."""
     del folder
     return Tls(watched.authority.folder.trust)

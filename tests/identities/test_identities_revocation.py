@@ -15,7 +15,7 @@ from vedette.pki.names import PkiError
 
 pytestmark = pytest.mark.broker
 
-NODE, _, A, B, *_ = PEOPLE
+NODE, A, B = PEOPLE[0], PEOPLE[2], PEOPLE[3]
 REPORTS = "vedette/north/sensors/radar-1/reports"
 
 GENEROUS_S = 10.0

@@ -14,6 +14,7 @@ from vedette.broker.files import BrokerFolder
 from vedette.broker.grants import grants_of
 from vedette.pki.authority import Authority
 from vedette.pki.names import Identity, Role
+from vedette.plainly import plainly
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -39,7 +40,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     config.add_argument("--listen", default="", metavar="ADDRESS", help="every one if left out")
     config.add_argument("--user", default="", help="whom the broker runs as (root only)")
     config.add_argument("--check", action="store_true", help="then do what `check` does")
-    config.set_defaults(run=_config)
+    config.set_defaults(run=plainly(_config))
     check = actions.add_parser(
         "check",
         help="publish as everybody on everything, and see who receives what",
@@ -53,7 +54,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     _common(check)
     check.add_argument("--json", action="store_true")
-    check.set_defaults(run=_check)
+    check.set_defaults(run=plainly(_check))
 
 
 def _common(parser: argparse.ArgumentParser) -> None:

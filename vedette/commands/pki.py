@@ -6,11 +6,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vedette.pki.authority import REASONS, Authority
+from vedette.pki.authority import Authority
 from vedette.pki.findings import findings
 from vedette.pki.folder import read_passphrase, serial_text
 from vedette.pki.index import Issued
 from vedette.pki.names import ISSUABLE, LIFETIME_DAYS, MEANING, Identity, PkiError, Role
+from vedette.pki.signing import REASONS
+from vedette.plainly import plainly
 
 EXAMPLES = """\
 Example, a node with one source:
@@ -39,7 +41,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
     init = _action(actions, "init", "make the authority of a node", "vedette pki init north")
     init.add_argument("node", metavar="NODE", help="name of the node")
-    init.set_defaults(run=_init)
+    init.set_defaults(run=plainly(_init))
 
     issue = _action(
         actions,
@@ -52,7 +54,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--san", action="append", default=[], metavar="HOST", help="name or address of a server"
     )
     _how(issue)
-    issue.set_defaults(run=_issue)
+    issue.set_defaults(run=plainly(_issue))
 
     renew = _action(
         actions,
@@ -62,7 +64,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     _who(renew)
     _how(renew)
-    renew.set_defaults(run=_renew)
+    renew.set_defaults(run=plainly(_renew))
 
     revoke = _action(
         actions,
@@ -78,7 +80,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     revoke.add_argument(
         "--broker", type=Path, metavar="DIR", help="folder that vedette broker config wrote"
     )
-    revoke.set_defaults(run=_revoke)
+    revoke.set_defaults(run=plainly(_revoke))
 
     rotate = _action(
         actions,
@@ -86,22 +88,22 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "make a new authority beside the old one, which is still believed",
         "vedette pki rotate-ca",
     )
-    rotate.set_defaults(run=_rotate)
+    rotate.set_defaults(run=plainly(_rotate))
 
     retire = _action(
         actions, "retire-ca", "believe an old authority no more", "vedette pki retire-ca 1"
     )
     retire.add_argument("generation", type=int, metavar="GENERATION")
-    retire.set_defaults(run=_retire)
+    retire.set_defaults(run=plainly(_retire))
 
     crl = _action(actions, "crl", "sign the revocation lists anew", "vedette pki crl")
-    crl.set_defaults(run=_crl)
+    crl.set_defaults(run=plainly(_crl))
 
     listing = _action(
         actions, "list", "every certificate, until when, its state", "vedette pki list --json"
     )
     listing.add_argument("--json", action="store_true")
-    listing.set_defaults(run=_list)
+    listing.set_defaults(run=plainly(_list))
 
     check = _action(
         actions,
@@ -110,7 +112,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "vedette pki check",
     )
     check.add_argument("--json", action="store_true")
-    check.set_defaults(run=_check)
+    check.set_defaults(run=plainly(_check))
 
 
 def _action(

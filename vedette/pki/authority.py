@@ -1,8 +1,4 @@
-"""`Authority`: signs, renews and revokes the certificates of a node.
-
-Every step is written down before its effect can be seen: a certificate stands in the index before
-it is in a file that somebody could take, a revocation before the list that says so.
-"""
+"""`Authority`: signs, renews and revokes the certificates of a node."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,45 +7,25 @@ from pathlib import Path
 from typing import Self
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from vedette.audit import AuditLog
 from vedette.pki.folder import (
     SECRET_MODE,
-    Folder,
     certificate_pem,
     key_pem,
-    read_certificate,
     serial_text,
     write_whole,
 )
-from vedette.pki.index import Index, Issued, State
+from vedette.pki.index import Index, Issued
 from vedette.pki.names import LIFETIME_DAYS, NAME, Identity, PkiError, Role
-from vedette.pki.profile import (
-    CRL_DAYS,
-    Key,
-    PublicKey,
-    Revoked,
-    ca_certificate,
-    certificate,
-    new_key,
-    revocation_list,
-)
+from vedette.pki.profile import PublicKey, new_key
+from vedette.pki.signing import Desk
 
 Clock = Callable[[], datetime]
 
 MOMENT = timedelta(minutes=5)
 """A momentary certificate is used within a second; so long it may take on a stopped machine."""
-
-REASONS = {
-    "unspecified": x509.ReasonFlags.unspecified,
-    "key-compromise": x509.ReasonFlags.key_compromise,
-    "superseded": x509.ReasonFlags.superseded,
-    "cessation": x509.ReasonFlags.cessation_of_operation,
-    "privilege-withdrawn": x509.ReasonFlags.privilege_withdrawn,
-}
-"""Why a certificate is revoked, as people write it; RFC 5280, 5.3.1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,20 +56,19 @@ class Authority:
 
     Parameters
     ----------
-    folder
-        Its files.
-    passphrase
-        Of the authority's keys; None: they have none.
-    clock
-        UTC.
+    desk
+        Where it signs.
     """
 
-    def __init__(self, folder: Folder, passphrase: bytes | None, clock: Clock) -> None:
-        self.folder = folder
-        self.audit = AuditLog(folder.audit)
-        self._passphrase = passphrase
-        self._clock = clock
-        self.index = Index(folder.index)
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self.folder = desk.folder
+        self.audit = desk.audit
+
+    @property
+    def index(self) -> Index:
+        """What was signed and revoked."""
+        return self._desk.index
 
     @classmethod
     def create(
@@ -111,10 +86,10 @@ class Authority:
         if (root / "index.jsonl").exists() or (root / "ca").exists():
             raise PkiError(f"{root}: there is an authority already; it is never overwritten")
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        made = cls(Folder(root), passphrase, clock)
-        with made.folder.locked():
-            made._new_authority(node, 1)
-        return made
+        desk = Desk(root, passphrase, clock)
+        with desk.alone():
+            desk.new_authority(node, 1)
+        return cls(desk)
 
     @classmethod
     def open(cls, root: Path, *, passphrase: bytes | None = None, clock: Clock = utc_now) -> Self:
@@ -127,7 +102,7 @@ class Authority:
         """
         if not (root / "index.jsonl").exists():
             raise PkiError(f"{root}: no authority (vedette pki init makes one)")
-        opened = cls(Folder(root), passphrase, clock)
+        opened = cls(Desk(root, passphrase, clock))
         if not opened.index.authorities:
             raise PkiError(f"{root}: the index names no authority")
         return opened
@@ -140,7 +115,7 @@ class Authority:
     @property
     def now(self) -> datetime:
         """The time, UTC."""
-        return self._clock()
+        return self._desk.now
 
     # -- what people ask for
 
@@ -171,7 +146,7 @@ class Authority:
         PkiError
             If it has one that holds, or what was asked for cannot be signed.
         """
-        with self._alone():
+        with self._desk.alone():
             if any(one.holds(self.now) for one in self.index.of(identity)):
                 raise PkiError(f"{identity}: has a certificate; vedette pki renew gives it another")
             return self._issue(identity, hosts, days, request, "pki.issue")
@@ -186,7 +161,7 @@ class Authority:
         PkiError
             If it never had one, or what was asked for cannot be signed.
         """
-        with self._alone():
+        with self._desk.alone():
             before = self.index.of(identity)
             if not before:
                 raise PkiError(f"{identity}: has no certificate; vedette pki issue gives it one")
@@ -225,7 +200,7 @@ class Authority:
         PkiError
             If there is none that holds.
         """
-        with self._alone():
+        with self._desk.alone():
             holding = [one for one in self.index.of(identity) if one.holds(self.now)]
             if serial is not None:
                 holding = [one for one in holding if one.serial == serial]
@@ -234,10 +209,10 @@ class Authority:
             if not holding:
                 raise PkiError(f"{identity}: there is no such certificate that still holds")
             for one in holding:
-                self._revoke(one.serial, reason)
+                self._desk.note_revoked(one.serial, reason)
             if also is not None:
-                self._revoke(also.serial, "superseded")
-            self._write_lists()
+                self._desk.note_revoked(also.serial, "superseded")
+            self._desk.write_lists()
             for one in holding:
                 self.audit.add(
                     "pki.revoke",
@@ -257,9 +232,9 @@ class Authority:
         generation
             Of the authority that signs; None: the newest, which a broker may not know yet.
         """
-        with self._alone():
+        with self._desk.alone():
             key = new_key()
-            made = self._sign(
+            made = self._desk.sign(
                 identity, (), MOMENT, key.public_key(), momentary=True, generation=generation
             )
             return Momentary(identity, made.serial_number, certificate_pem(made), key_pem(key))
@@ -272,9 +247,9 @@ class Authority:
         int
             Its generation.
         """
-        with self._alone():
+        with self._desk.alone():
             generation = self.index.newest.generation + 1
-            self._new_authority(self.node, generation)
+            self._desk.new_authority(self.node, generation)
             return generation
 
     def retire(self, generation: int) -> None:
@@ -285,21 +260,21 @@ class Authority:
         PkiError
             If it is the one that signs, or there is none of that generation.
         """
-        with self._alone():
+        with self._desk.alone():
             ca = self.index.authorities.get(generation)
             if ca is None or ca.retired:
                 raise PkiError(f"authority {generation}: there is none that is believed")
             if generation == self.index.newest.generation:
                 raise PkiError(f"authority {generation}: it signs; vedette pki rotate-ca first")
             self.index.add(event="retired", generation=generation, time=self.now.isoformat())
-            self._write_trust()
-            self._write_lists()
+            self._desk.write_trust()
+            self._desk.write_lists()
             self.audit.add("pki.retire", generation=generation)
 
     def renew_lists(self) -> None:
         """Sign the revocation lists anew, for another `CRL_DAYS`."""
-        with self._alone():
-            self._write_lists()
+        with self._desk.alone():
+            self._desk.write_lists()
             self.audit.add("pki.crl")
 
     # -- steps; the caller holds the lock
@@ -322,7 +297,7 @@ class Authority:
             raise PkiError(f"{identity}: --san is for a broker or page; others are never called")
         key = None if request is not None else new_key()
         public = key.public_key() if key is not None else _requested(request or b"")
-        signed = self._sign(
+        signed = self._desk.sign(
             identity, hosts, timedelta(days=days or most), public, own_key=key is not None
         )
         folder = self.folder.issued(identity) / serial_text(signed.serial_number)
@@ -331,7 +306,7 @@ class Authority:
         write_whole(folder / "certificate.pem", certificate_pem(signed))
         write_whole(folder / "trust.pem", self.folder.trust.read_bytes())
         self.folder.make_current(identity, signed.serial_number)
-        self._write_lists()
+        self._desk.write_lists()
         issued = self.index.certificates[signed.serial_number]
         self.audit.add(
             action,
@@ -341,109 +316,6 @@ class Authority:
             sha256=signed.fingerprint(hashes.SHA256()).hex(),
         )
         return issued
-
-    def _sign(
-        self,
-        identity: Identity,
-        hosts: Sequence[str],
-        holds: timedelta,
-        public: PublicKey,
-        *,
-        own_key: bool = True,
-        momentary: bool = False,
-        generation: int | None = None,
-    ) -> x509.Certificate:
-        generation = generation or self.index.newest.generation
-        ca = read_certificate(self.folder.ca(generation, "crt"))
-        key = self.folder.ca_key(generation, self._passphrase)
-        signed = certificate(identity, self.node, public, hosts, ca, key, self.now, holds)
-        self.index.add(
-            event="issued",
-            identity=str(identity),
-            serial=serial_text(signed.serial_number),
-            generation=generation,
-            not_before=signed.not_valid_before_utc.isoformat(),
-            not_after=signed.not_valid_after_utc.isoformat(),
-            hosts=list(hosts),
-            own_key=own_key,
-            momentary=momentary,
-        )
-        return signed
-
-    def _revoke(self, serial: int, reason: str) -> None:
-        self.index.add(
-            event="revoked",
-            serial=serial_text(serial),
-            time=self.now.isoformat(),
-            reason=reason,
-        )
-
-    def _new_authority(self, node: str, generation: int) -> None:
-        key = new_key()
-        made = ca_certificate(node, generation, key, self.now)
-        write_whole(self.folder.ca(generation, "key"), key_pem(key, self._passphrase), SECRET_MODE)
-        write_whole(self.folder.ca(generation, "crt"), certificate_pem(made))
-        self.index.add(
-            event="authority",
-            node=node,
-            generation=generation,
-            not_after=made.not_valid_after_utc.isoformat(),
-            sha256=made.fingerprint(hashes.SHA256()).hex(),
-        )
-        self._write_trust()
-        self._write_lists()
-        self.audit.add("pki.authority", node=node, generation=generation)
-
-    def _write_trust(self) -> None:
-        parts = [self.folder.ca(ca.generation, "crt").read_bytes() for ca in self.index.believed()]
-        write_whole(self.folder.trust, b"".join(parts))
-
-    def _write_lists(self) -> None:
-        """Sign a list of each authority that is believed, and put them together."""
-        now, parts = self.now, []
-        for ca in self.index.believed():
-            path = self.folder.ca(ca.generation, "crl")
-            before = x509.load_pem_x509_crl(path.read_bytes()) if path.exists() else None
-            signed = revocation_list(
-                self._revoked(ca.generation, now),
-                read_certificate(self.folder.ca(ca.generation, "crt")),
-                self.folder.ca_key(ca.generation, self._passphrase),
-                now,
-                before,
-            )
-            content = signed.public_bytes(serialization.Encoding.PEM)
-            write_whole(path, content)
-            parts.append(content)
-        write_whole(self.folder.crl, b"".join(parts))
-
-    def _revoked(self, generation: int, now: datetime) -> list[Revoked]:
-        """What a list says: everything revoked, until one list after its end (RFC 5280, 3.3)."""
-        return [
-            Revoked(one.serial, one.revoked, REASONS[one.reason])
-            for one in self.index.certificates.values()
-            if one.generation == generation
-            and one.revoked is not None
-            and (now < one.not_after or not one.momentary)
-            and now < one.not_after + timedelta(days=CRL_DAYS)
-        ]
-
-    def _alone(self) -> "_Alone":
-        return _Alone(self)
-
-
-class _Alone:
-    """The lock of the folder, and the index as the last holder left it."""
-
-    def __init__(self, authority: Authority) -> None:
-        self._authority = authority
-        self._lock = authority.folder.locked()
-
-    def __enter__(self) -> None:
-        self._lock.__enter__()
-        self._authority.index = Index(self._authority.folder.index)
-
-    def __exit__(self, *why: object) -> None:
-        self._lock.__exit__(None, None, None)
 
 
 def _requested(request: bytes) -> PublicKey:
@@ -459,6 +331,3 @@ def _requested(request: bytes) -> PublicKey:
     ):
         raise PkiError("--csr: its key is not P-256")
     return public
-
-
-__all__ = ["Authority", "Key", "Momentary", "State", "utc_now"]
