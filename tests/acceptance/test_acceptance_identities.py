@@ -11,7 +11,7 @@ from storage.history import History
 from tests.identities.secured import tls_table
 from tests.node.site import REPORTS, report, until
 from vedette.audit import AuditLog
-from vedette.broker.files import BrokerFolder
+from vedette.broker.folder import BrokerFolder
 from vedette.cli import main
 from vedette.local.broker import find_mosquitto
 from vedette.local.places import LOOPBACK, free_port, server_user

@@ -7,7 +7,8 @@ from pathlib import Path
 from config import load_site
 from link.prober import Prober
 from link.settings import ClientSettings, Tls
-from vedette.broker.files import BrokerFolder
+from vedette.broker.files import write_files
+from vedette.broker.folder import BrokerFolder
 from vedette.local.broker import find_mosquitto
 from vedette.local.places import LOOPBACK, free_port, server_user
 from vedette.local.process import Child
@@ -118,8 +119,13 @@ class Secured:
     def configure(self) -> None:
         user = server_user()
         name = "nobody" if user is not None else ""
-        self.broker.write(
-            self.site, self.folder / "pki", self.broker_identity, listen=LOOPBACK, user=name
+        write_files(
+            self.broker,
+            self.site,
+            self.folder / "pki",
+            self.broker_identity,
+            listen=LOOPBACK,
+            user=name,
         )
 
     def start(self) -> None:

@@ -14,7 +14,7 @@ from link.settings import Tls
 from model.errors import ConfigError
 from tests.identities.secured import PEOPLE, SITE, tls_table
 from vedette.broker.delivery import fill, topics_of
-from vedette.broker.files import BrokerFolder
+from vedette.broker.folder import BrokerFolder
 from vedette.broker.grants import contains, covers, grants_of, overlap
 from vedette.broker.refusals import follower_of
 from vedette.cli import main

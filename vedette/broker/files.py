@@ -13,13 +13,13 @@ Source: mosquitto.conf(5) of 2.0.11 and 2.1.2; why the bounds are as they are is
 import json
 import os
 import pwd
-import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from config import Site
 from model.errors import ConfigError
+from vedette.broker.folder import BrokerFolder, Facts
 from vedette.broker.grants import grants_of
 from vedette.local.broker_files import (
     AUTOSAVE_S,
@@ -34,141 +34,81 @@ from vedette.pki.folder import PUBLIC_MODE, SECRET_MODE, write_whole
 from vedette.pki.names import Identity, PkiError
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What a command needs to know of a broker to reach it.
+def write_files(
+    folder: BrokerFolder,
+    site: Site,
+    pki: Path,
+    identity: Identity,
+    *,
+    listen: str = "",
+    user: str = "",
+) -> dict[Identity, Grant]:
+    """Write everything; returns what was granted.
 
     Parameters
     ----------
-    node
-        Whose broker.
-    host, port
-        Where it listens, as its certificate names it.
-    pid_file
-        Where it writes its process id.
+    folder
+        Where to.
+    site
+        The site file.
+    pki
+        Folder of the authority that signed the broker's certificate.
+    identity
+        Of the broker.
+    listen
+        Address of the listener; empty: every address.
+    user
+        Whom the files belong to, if we are root; empty: ourselves.
+
+    Raises
+    ------
+    ConfigError
+        If the site file cannot be granted.
+    PkiError
+        If a file of the authority is missing.
     """
+    grants = grants_of(site)
+    current = pki / "issued" / identity.role / identity.name / "current"
+    folder.root.mkdir(mode=0o755, parents=True, exist_ok=True)
+    folder.data.mkdir(mode=0o700, exist_ok=True)
+    for target, origin, mode in (
+        (folder.trust, pki / "trust.pem", PUBLIC_MODE),
+        (folder.crl, pki / "crl.pem", PUBLIC_MODE),
+        (folder.certificate, current / "certificate.pem", PUBLIC_MODE),
+        (folder.key, current / "key.pem", SECRET_MODE),
+    ):
+        copy(origin, target, mode)
+    write_acl(folder, grants)
+    log = folder.log if site.broker.log_file is None else site.path.parent / site.broker.log_file
+    text = configuration(folder, site.broker.port, listen, log.absolute())
+    write_whole(folder.configuration, text.encode())
+    facts = Facts(site.node, site.broker.host, site.broker.port, str(folder.pid_file))
+    write_whole(folder.place, json.dumps(asdict(facts)).encode())
+    if user:
+        _give_to(folder, user)
+    return grants
 
-    node: str
-    host: str
-    port: int
-    pid_file: str
+
+def write_acl(folder: BrokerFolder, grants: Mapping[Identity, Grant]) -> None:
+    """Write the access list."""
+    lines = acl_lines({str(identity): grant for identity, grant in grants.items()})
+    folder.keep_owner(folder.acl, ("# Written anew by vedette broker config.\n" + lines).encode())
 
 
-class BrokerFolder:
-    """The folder that `write` fills.
-
-    Parameters
-    ----------
-    root
-        The folder.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self.root = root.absolute()
-        self.configuration = self.root / "mosquitto.conf"
-        self.acl = self.root / "acl"
-        self.trust = self.root / "tls" / "trust.pem"
-        self.crl = self.root / "tls" / "crl.pem"
-        self.certificate = self.root / "tls" / "certificate.pem"
-        self.key = self.root / "tls" / "key.pem"
-        self.data = self.root / "data"
-        self.pid_file = self.data / "mosquitto.pid"
-        self.log = self.data / "mosquitto.log"
-        self._facts = self.root / "broker.json"
-
-    def facts(self) -> Facts:
-        """Where the broker is.
-
-        Raises
-        ------
-        PkiError
-            If this is no such folder.
-        """
-        try:
-            return Facts(**json.loads(self._facts.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
-            raise PkiError(f"{self.root}: not written by vedette broker config") from error
-
-    def write(
-        self, site: Site, pki: Path, identity: Identity, *, listen: str = "", user: str = ""
-    ) -> dict[Identity, Grant]:
-        """Write everything; returns what was granted.
-
-        Parameters
-        ----------
-        site
-            The site file.
-        pki
-            Folder of the authority that signed the broker's certificate.
-        identity
-            Of the broker.
-        listen
-            Address of the listener; empty: every address.
-        user
-            Whom the files belong to, if we are root; empty: ourselves.
-
-        Raises
-        ------
-        ConfigError
-            If the site file cannot be granted.
-        PkiError
-            If a file of the authority is missing.
-        """
-        grants = grants_of(site)
-        current = pki / "issued" / identity.role / identity.name / "current"
-        self.root.mkdir(mode=0o755, parents=True, exist_ok=True)
-        self.data.mkdir(mode=0o700, exist_ok=True)
-        for target, origin, mode in (
-            (self.trust, pki / "trust.pem", PUBLIC_MODE),
-            (self.crl, pki / "crl.pem", PUBLIC_MODE),
-            (self.certificate, current / "certificate.pem", PUBLIC_MODE),
-            (self.key, current / "key.pem", SECRET_MODE),
-        ):
-            copy(origin, target, mode)
-        self.write_acl(grants)
-        log = self.log if site.broker.log_file is None else site.path.parent / site.broker.log_file
-        text = configuration(self, site.broker.port, listen, log.absolute())
-        write_whole(self.configuration, text.encode())
-        facts = Facts(site.node, site.broker.host, site.broker.port, str(self.pid_file))
-        write_whole(self._facts, json.dumps(asdict(facts)).encode())
-        if user:
-            self._give_to(user)
-        return grants
-
-    def write_acl(self, grants: Mapping[Identity, Grant]) -> None:
-        """Write the access list."""
-        lines = acl_lines({str(identity): grant for identity, grant in grants.items()})
-        self._keep_owner(self.acl, ("# Written anew by vedette broker config.\n" + lines).encode())
-
-    def take_from_acl(self, identity: Identity) -> bool:
-        """Take an identity out of the access list; returns whether it was there."""
-        text = self.acl.read_text(encoding="utf-8")
-        blocks = text.split("\n\n")
-        kept = [block for block in blocks if f"user {identity}" not in block.splitlines()]
-        if len(kept) == len(blocks):
-            return False
-        self._keep_owner(self.acl, "\n\n".join(kept).encode())
-        return True
-
-    def put_crl(self, crl: bytes) -> None:
-        """Put other revocation lists in place."""
-        self._keep_owner(self.crl, crl)
-
-    def _keep_owner(self, path: Path, content: bytes) -> None:
-        before = path.stat() if path.exists() else None
-        write_whole(path, content)
-        if before is not None and os.geteuid() == 0:
-            os.chown(path, before.st_uid, before.st_gid)
-
-    def _give_to(self, user: str) -> None:
-        try:
-            entry = pwd.getpwnam(user)
-        except KeyError:
-            raise ConfigError([f"--user: there is no user {user!r}"]) from None
-        if os.geteuid() != 0:
-            raise ConfigError(["--user: only root gives files away"])
-        for path in (self.root, self.root / "tls", *self.root.glob("*"), *self.root.glob("tls/*")):
-            os.chown(path, entry.pw_uid, entry.pw_gid)
+def _give_to(folder: BrokerFolder, user: str) -> None:
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        raise ConfigError([f"--user: there is no user {user!r}"]) from None
+    if os.geteuid() != 0:
+        raise ConfigError(["--user: only root gives files away"])
+    for path in (
+        folder.root,
+        folder.root / "tls",
+        *folder.root.glob("*"),
+        *folder.root.glob("tls/*"),
+    ):
+        os.chown(path, entry.pw_uid, entry.pw_gid)
 
 
 def copy(origin: Path, target: Path, mode: int) -> None:
@@ -244,8 +184,3 @@ def _path(path: Path) -> str:
     if any(mark in text for mark in "\n\r\0"):
         raise ConfigError([f"{text!r} cannot be written to a broker's file"])
     return text
-
-
-def program() -> str | None:
-    """Mosquitto on PATH, for the hint at the end."""
-    return shutil.which("mosquitto")

@@ -21,7 +21,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from vedette.broker.files import BrokerFolder, Facts
+from vedette.broker.folder import BrokerFolder, Facts
 from vedette.broker.handshake import Outcome, connect
 from vedette.pki.authority import Authority, Momentary
 from vedette.pki.index import Issued

@@ -10,7 +10,8 @@ from link.settings import Tls
 from model.errors import ConfigError
 from vedette.audit import AuditLog
 from vedette.broker.delivery import prove
-from vedette.broker.files import BrokerFolder
+from vedette.broker.files import write_files
+from vedette.broker.folder import BrokerFolder
 from vedette.broker.grants import grants_of
 from vedette.pki.authority import Authority
 from vedette.pki.names import Identity, Role
@@ -74,7 +75,7 @@ def _config(args: argparse.Namespace) -> int:
         raise ConfigError([f"{whose}, and {args.site} is of {site.node!r}"])
     folder = BrokerFolder(args.out)
     name = Identity(Role.BROKER, args.name or site.node)
-    grants = folder.write(site, args.pki, name, listen=args.listen, user=args.user)
+    grants = write_files(folder, site, args.pki, name, listen=args.listen, user=args.user)
     AuditLog(authority.folder.audit).add(
         "broker.config", folder=str(folder.root), identities=len(grants)
     )
