@@ -138,10 +138,12 @@ class TlsTable(Table):
     """``tls`` of a broker or partner; paths count from the site file.
 
     ``ca`` holds the authorities that are believed. ``certificate`` and ``key`` say who we are:
-    the broker takes the user name from the certificate, so there is no password.
+    the broker takes the user name from the certificate, so there is no password. ``crl`` holds
+    revocation lists: then a broker whose certificate is revoked is not spoken to.
     """
 
     ca: Path
+    crl: Path | None = None
     certificate: Path | None = None
     key: Path | None = None
 
@@ -293,11 +295,19 @@ class SiteFile(Table):
     def _check(self) -> Self:
         _unique_ids(self.sensor)
         partners = [partner.id for partner in self.partner]
-        for partner in partners:
-            if partner == self.node.name:
-                raise ValueError(f"partner {partner!r} is this node itself")
-            if partners.count(partner) > 1:
-                raise ValueError(f"partner: the id {partner!r} is given twice")
+        for name in partners:
+            if name == self.node.name:
+                raise ValueError(f"partner {name!r} is this node itself")
+            if partners.count(name) > 1:
+                raise ValueError(f"partner: the id {name!r} is given twice")
+        if self.broker.tls is not None and self.broker.tls.certificate is not None:
+            for partner in self.partner:
+                if partner.agreement is not None and partner.tls is None:
+                    # With the core's the two would push each other out for ever.
+                    raise ValueError(
+                        f"partner {partner.id!r}: tls is missing: its publisher needs a "
+                        "certificate of its own at our broker"
+                    )
         known = {sensor.id for sensor in self.sensor}
         for source in self.source:
             if strangers := sorted(set(source.sensors) - known):

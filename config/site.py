@@ -119,6 +119,7 @@ class Site:
             ca=base / table.ca,
             certificate=None if table.certificate is None else base / table.certificate,
             key=None if table.key is None else base / table.key,
+            crl=None if table.crl is None else base / table.crl,
         )
 
     def secret(self, file: Path | None, key: str) -> str | None:

@@ -28,11 +28,14 @@ class Tls:
         PEM file of the authorities that the broker's certificate may come from.
     certificate, key
         PEM files of our own; None: the broker asks for a password instead.
+    crl
+        PEM file of revocation lists, one of each authority in use; None: none are asked.
     """
 
     ca: Path
     certificate: Path | None = None
     key: Path | None = None
+    crl: Path | None = None
 
     def context(self) -> ssl.SSLContext:
         """What `ssl` needs; read from the files at each call, so that renewed ones are used.
@@ -51,6 +54,12 @@ class Tls:
             context.load_verify_locations(self.ca)
         except (OSError, ssl.SSLError) as error:
             raise LinkError(f"{self.ca}: no authorities: {_why(error)}") from error
+        if self.crl is not None:
+            try:
+                context.load_verify_locations(self.crl)
+            except (OSError, ssl.SSLError) as error:
+                raise LinkError(f"{self.crl}: no revocation lists: {_why(error)}") from error
+            context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
         if self.certificate is None or self.key is None:
             return context
         try:

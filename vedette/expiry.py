@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from cryptography import x509
 from prometheus_client import CollectorRegistry, Gauge
 
 from config import Site
@@ -24,6 +25,9 @@ LOOK_S = 60.0
 """How long what was read is believed, s: certificates change a few times a year."""
 
 DAY_S = 86_400.0
+
+LIST_BEGINS = b"-----BEGIN X509 CRL-----"
+"""RFC 7468, section 7."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,8 @@ def uses(site: Site) -> list[Use]:
         found.append(Use(f"{key}.ca", base / table.ca))
         if table.certificate is not None:
             found.append(Use(f"{key}.certificate", base / table.certificate))
+        if table.crl is not None:
+            found.append(Use(f"{key}.crl", base / table.crl))
     return found
 
 
@@ -101,7 +107,7 @@ def expiries(site: Site, now: datetime) -> list[Expiry]:
     found = []
     for use in uses(site):
         try:
-            until = read_certificate(use.path).not_valid_after_utc
+            until = _until(use)
         except PkiError as error:
             found.append(Expiry(use.key, None, f"{use.key}: {error}"))
             continue
@@ -112,6 +118,21 @@ def expiries(site: Site, now: datetime) -> list[Expiry]:
             problem = f"{use.key}: ends in {days:.0f} days, {until:%Y-%m-%d}: {use.path}"
         found.append(Expiry(use.key, days, problem))
     return found
+
+
+def _until(use: Use) -> datetime:
+    """When a certificate ends, or the first of several lists must have been signed anew."""
+    if not use.key.endswith(".crl"):
+        return read_certificate(use.path).not_valid_after_utc
+    try:
+        parts = use.path.read_bytes().split(LIST_BEGINS)[1:]
+        ends = [x509.load_pem_x509_crl(LIST_BEGINS + part).next_update_utc for part in parts]
+    except (OSError, ValueError) as error:
+        raise PkiError(f"{use.path}: {error}") from error
+    known = [end for end in ends if end is not None]
+    if not known:
+        raise PkiError(f"{use.path}: no revocation list in it")
+    return min(known)
 
 
 def tls_problems(site: Site) -> list[str]:

@@ -131,6 +131,7 @@ class Secured:
     def start(self) -> None:
         program = find_mosquitto()
         assert program is not None
+        self.log.unlink(missing_ok=True)
         command = [str(program), "-c", str(self.broker.configuration)]
         output = self.folder / "mosquitto.out"
         self.child = Child.program("mosquitto", command, log=output, user=server_user())
@@ -148,6 +149,10 @@ class Secured:
         child, self.child = self.child, None
         if child is not None:
             child.terminate()
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
 
     def tls(self, who: Identity) -> Tls:
         current = self.authority.folder.current(who)

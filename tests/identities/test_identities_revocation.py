@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from link.prober import Prober
+from link.settings import Tls
 from tests.identities.secured import PEOPLE
 from vedette.audit import AuditLog
 from vedette.broker.handshake import Outcome, connect, connect_packet
@@ -132,3 +134,43 @@ def test_the_command_says_how_long_it_took(secured, capsys):
     assert "sessions ended after" in capsys.readouterr().out
     assert main(line) == 2
     assert "no such certificate" in capsys.readouterr().err
+
+
+def test_a_rotation_needs_no_moment_in_which_anybody_is_shut_out(secured):
+    old = secured.tls(A)
+    old = type(old)(old.ca, old.certificate.resolve(), old.key.resolve())
+    secured.authority.rotate()
+    secured.authority.renew(A)
+    secured.authority.renew(secured.broker_identity)
+    secured.configure()
+    secured.restart()
+    for tls in (old, secured.tls(A)):  # both authorities are believed, on both sides
+        one = secured.prober(A, tls)
+        assert one.publish(REPORTS, b"x") in {0, 16}
+        assert one.stop()
+    secured.authority.renew(NODE)
+    secured.authority.retire(1)
+    secured.configure()
+    secured.restart()
+    gone = Prober(secured.settings(A, old))
+    gone.start()
+    with gone._changed:
+        assert gone._changed.wait_for(lambda: gone.status.failures >= 1, 60.0)
+    assert gone.stop(10.0)
+    for who in (A, NODE):
+        one = secured.prober(who)
+        assert one.stop()
+
+
+def test_a_broker_whose_own_certificate_is_revoked_is_not_spoken_to(secured):
+    tls = secured.tls(A)
+    tls = Tls(tls.ca, tls.certificate, tls.key, secured.authority.folder.crl)
+    one = secured.prober(A, tls)
+    assert one.stop()
+    secured.authority.revoke(secured.broker_identity)
+    two = Prober(secured.settings(A, tls))
+    two.start()
+    with two._changed:
+        assert two._changed.wait_for(lambda: two.status.failures >= 1, 60.0)
+    assert "revoked" in two.status.reason
+    assert two.stop(10.0)

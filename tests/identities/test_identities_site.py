@@ -212,6 +212,22 @@ def test_what_ends_soon_is_said_in_metrics_status_and_check(tmp_path, capsys):
     assert sum(one.days is None for one in expiries(site, utc_now())) == 3
 
 
+def test_revocation_lists_that_a_client_asks_are_watched_too(tmp_path):
+    site = load_site(
+        write(tmp_path, lambda t: t.replace("tls = { ca", 'tls = { crl = "pki/crl.pem", ca', 1))
+    )
+    authority = Authority.create(tmp_path / "pki", "north")
+    for who in PEOPLE:
+        authority.issue(who)
+    authority.rotate()
+    found = {one.key: one for one in expiries(site, utc_now())}
+    assert found["broker.tls.crl"].days == pytest.approx(90, abs=0.1)
+    assert not tls_problems(site)
+    (tmp_path / "pki" / "crl.pem").write_text("")
+    assert "no revocation list" in expiries(site, utc_now())[2].problem
+    assert "broker.tls: " in tls_problems(site)[0]
+
+
 def test_only_a_log_that_is_named_is_followed(tmp_path):
     assert follower_of(load_site(write(tmp_path))) is not None
     without = write(tmp_path, lambda text: text.replace("log_file", "# log_file"))
