@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from link.prober import Prober
+from link.settings import ClientSettings
 from vedette.audit import AuditLog
 from vedette.broker import refusals
 from vedette.broker.refusals import Follower, Judge, Refusal, parse
@@ -150,3 +152,34 @@ def test_no_log_is_a_problem_that_is_said_and_passes(tmp_path):
     one.stop()
     assert "No such file" in one.problem
     assert one.refused == 0
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize(
+    "broker",
+    [
+        {
+            "prefer": "mosquitto",
+            "users": {"core": "x", "sensors": "y"},
+            "acl": {"core": Grant(("a",), ("b",)), "sensors": Grant(("b",), ())},
+            "log_refusals": True,
+        }
+    ],
+    indirect=True,
+)
+def test_refusals_of_users_with_passwords_are_audited_too(broker, tmp_path):
+    judge = Judge({"core": Grant(("a",), ("b",)), "sensors": Grant(("b",), ())})
+    one = Follower(broker.log, AuditLog(tmp_path / "data" / "audit.jsonl"), judge)
+    who = {"username": "sensors", "password": "y"}
+    sensors = Prober(ClientSettings(broker.host, broker.port, "x", protocol="5", **who))
+    sensors.connect(60.0)
+    sensors.publish("b", b"may")
+    sensors.publish("a", b"may not")
+    sensors.subscribe(["a"])
+    assert sensors.stop()
+    one.look()
+    assert set(audited(tmp_path)) >= {
+        ("broker.denied_publish", "a", 1),
+        ("broker.denied_subscribe", "a", 1),
+    }
+    assert ("broker.denied_publish", "b", 1) not in audited(tmp_path)

@@ -111,6 +111,27 @@ def test_a_resumed_session_does_not_get_round_the_lists(secured, version):
         opened(ticket)
 
 
+def test_who_shook_hands_before_and_speaks_after_gets_nothing(secured):
+    """TLS was opened in time, CONNECT comes too late: the access list is what stops it."""
+    core = secured.prober(NODE)
+    core.subscribe([REPORTS])
+    with (
+        socket.create_connection(("127.0.0.1", secured.port), timeout=10.0) as plain,
+        secured.tls(A).context().wrap_socket(plain, server_hostname="127.0.0.1") as late,
+    ):
+        revoke(secured.authority, A, secured.broker.root)
+        topic = REPORTS.encode()
+        late.sendall(connect_packet("x", clean=True))
+        assert late.recv(4)[:1] == b"\x20"
+        # PUBLISH at QoS 0 (MQTT 3.1.1, 3.3), then PINGREQ, whose answer comes behind it.
+        late.sendall(b"\x30" + bytes([2 + len(topic) + 1, 0, len(topic)]) + topic + b"x")
+        late.sendall(b"\xc0\x00")
+        assert late.recv(2) == b"\xd0\x00"
+    core.fence()
+    assert not core.inbox
+    assert core.stop()
+
+
 def test_a_broker_that_does_not_run_is_said_and_the_certificate_is_revoked(secured):
     secured.stop()
     with pytest.raises(PkiError, match=r"revoked.*restart it"):

@@ -37,7 +37,7 @@ LOOK_S = 1.0
 """Pause between two looks, s: equal refusals within it are one entry with a count."""
 
 _STAMP = r"^(?:\S+: )?"
-_WHO = r"(?P<who>[a-z]+:[A-Za-z0-9_.-]+)"
+_WHO = r"(?P<who>[A-Za-z0-9][A-Za-z0-9_.:-]*)"
 _PATTERNS = (
     (
         "broker.denied_publish",
