@@ -1,6 +1,7 @@
 """From lines of the broker's log to refusals, and following the file."""
 
 import os
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -170,7 +171,7 @@ def test_no_log_is_a_problem_that_is_said_and_passes(tmp_path):
 def test_refusals_of_users_with_passwords_are_audited_too(broker, tmp_path):
     judge = Judge({"core": Grant(("a",), ("b",)), "sensors": Grant(("b",), ())})
     one = Follower(broker.log, AuditLog(tmp_path / "data" / "audit.jsonl"), judge)
-    who = {"username": "sensors", "password": "y"}
+    who: dict[str, Any] = {"username": "sensors", "password": "y"}
     sensors = Prober(ClientSettings(broker.host, broker.port, "x", protocol="5", **who))
     sensors.connect(60.0)
     sensors.publish("b", b"may")

@@ -1,5 +1,6 @@
 """A revocation ends sessions that are held open, and disturbs nobody else."""
 
+import contextlib
 import socket
 import ssl
 import time
@@ -130,6 +131,27 @@ def test_who_shook_hands_before_and_speaks_after_gets_nothing(secured):
     core.fence()
     assert not core.inbox
     assert core.stop()
+
+
+def test_where_another_certificate_holds_settling_ends_who_spoke_late(secured):
+    old = secured.tls(A)
+    context = type(old)(old.ca, old.certificate.resolve(), old.key.resolve()).context()
+    secured.authority.renew(A)
+    waited = []
+    with (
+        socket.create_connection(("127.0.0.1", secured.port), timeout=10.0) as plain,
+        context.wrap_socket(plain, server_hostname="127.0.0.1") as late,
+    ):
+
+        def settle(seconds):
+            waited.append(seconds)
+            late.sendall(connect_packet("x", clean=True))
+            assert late.recv(4)[:1] == b"\x20"  # it is in
+
+        revoke(secured.authority, A, secured.broker.root, but_newest=True, settle=settle)
+        with contextlib.suppress(ssl.SSLEOFError, ConnectionError):  # however it was closed
+            assert late.recv(4) == b""
+    assert waited == [100.0]
 
 
 def test_a_broker_that_does_not_run_is_said_and_the_certificate_is_revoked(secured):

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     revoke.add_argument("--reason", choices=sorted(REASONS), default="unspecified")
     revoke.add_argument(
         "--broker", type=Path, metavar="DIR", help="folder that vedette broker config wrote"
+    )
+    revoke.add_argument(
+        "--settle",
+        action="store_true",
+        help="with --broker: end the session once more after 100 s, against who connected before "
+        "and spoke after; needed where another certificate of the identity still holds",
     )
     revoke.set_defaults(run=plainly(_revoke))
 
@@ -201,7 +208,8 @@ def _revoke(args: argparse.Namespace) -> int:
     else:
         from vedette.broker.revocation import revoke
 
-        done = revoke(authority, identity, args.broker, **which)
+        settle = time.sleep if args.settle else None
+        done = revoke(authority, identity, args.broker, settle=settle, **which)
         revoked = done.revoked
         print(f"broker {done.broker}: list in force after {done.in_force_s:.2f} s, "
               f"sessions ended after {done.ended_s:.2f} s")  # fmt: skip
