@@ -11,15 +11,18 @@ from prometheus_client import CollectorRegistry, generate_latest
 from config import load_site
 from ingest.routes import matches
 from link.settings import Tls
+from model.detections import Mode
 from model.errors import ConfigError
+from sharing.release import Parties
+from sharing.wire import Shared
 from tests.identities.secured import PEOPLE, SITE, tls_table
+from vedette import intake, partners
 from vedette.broker.delivery import fill, topics_of
 from vedette.broker.folder import BrokerFolder
 from vedette.broker.grants import contains, covers, grants_of, overlap
 from vedette.broker.refusals import follower_of
 from vedette.cli import main
 from vedette.expiry import ExpiryWatch, expiries, tls_problems, uses
-from vedette.intake import settings_of
 from vedette.pki.authority import Authority, utc_now
 from vedette.pki.names import Identity, Role
 from vedette.publishing import publication_of
@@ -51,7 +54,7 @@ def mistakes(folder, *args, **values) -> list[str]:
 
 def test_core_and_publisher_show_certificates_of_their_own(tmp_path):
     site = load_site(write(tmp_path))
-    core, publisher = settings_of(site), publication_of(site, "south").broker
+    core, publisher = intake.settings_of(site), publication_of(site, "south").broker
     current = tmp_path / "pki" / "issued" / "node" / "north" / "current"
     assert core.tls == Tls(
         tmp_path / "pki" / "trust.pem", current / "certificate.pem", current / "key.pem"
@@ -149,6 +152,39 @@ def test_every_grant_has_a_topic_that_is_probed(tmp_path):
     for grant in grants_of(site).values():
         for one in (*grant.publish, *grant.subscribe):
             assert any(covers([one], topic) for topic in topics), one
+
+
+def test_what_our_own_processes_ask_for_is_granted(tmp_path):
+    """Otherwise a core would hear nothing (a SUBACK says yes), and be audited for asking."""
+    site = load_site(write(tmp_path))
+    grants = grants_of(site)
+    core = grants[Identity(Role.NODE, "north")]
+    for asked in intake.filters_of(site):
+        assert contains(core.subscribe, asked)
+    for topic in ("vedette/north/quarantine/radar-1", "vedette/north/receipts/gateway-a"):
+        assert covers(core.publish, topic)
+    parties = Parties("north", "south", Mode.LIVE)
+    publisher = grants[Identity(Role.PUBLISHER, "south")]
+    partner = grants[Identity(Role.PARTNER, "south")]
+    for lane in ("live", "live.json", "backfill"):
+        topic = Shared(parties.mode, parties.giver, parties.receiver, "a1", lane).topic
+        assert covers(publisher.publish, topic)
+        assert covers(partner.subscribe, topic)
+    for answer in ("ack", "control"):
+        asked = Shared(parties.mode, parties.giver, parties.receiver, "+", answer).topic
+        assert contains(publisher.subscribe, asked)
+        assert covers(partner.publish, fill(asked))
+    (tmp_path / "south").mkdir()
+    south = load_site(
+        write(
+            tmp_path / "south",
+            lambda t: t.replace('name = "north"', 'name = "south"').replace(
+                'id = "south"', 'id = "north"'
+            ),
+        )
+    )
+    for asked in partners.filters_of(south, "north"):
+        assert contains(partner.subscribe, asked)
 
 
 def test_the_files_of_the_broker(tmp_path, capsys):
