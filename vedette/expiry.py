@@ -17,6 +17,7 @@ from config import Site
 from config.schema import TlsTable
 from link.settings import Tls
 from model.errors import LinkError
+from vedette.pki.findings import LIST_BEGINS
 from vedette.pki.folder import read_certificate
 from vedette.pki.index import SOON
 from vedette.pki.names import PkiError
@@ -25,9 +26,6 @@ LOOK_S = 60.0
 """How long what was read is believed, s: certificates change a few times a year."""
 
 DAY_S = 86_400.0
-
-LIST_BEGINS = b"-----BEGIN X509 CRL-----"
-"""RFC 7468, section 7."""
 
 
 @dataclass(frozen=True, slots=True)

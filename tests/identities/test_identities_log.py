@@ -83,6 +83,7 @@ def test_a_topic_cannot_make_another_line_of_itself(name, topic):
 
 
 def follower(folder) -> Follower:
+    (folder / "data").mkdir(exist_ok=True)
     judge = Judge({"source:a": Grant((), ("vedette/north/receipts/a",))})
     return Follower(folder / "broker.log", AuditLog(folder / "data" / "audit.jsonl"), judge)
 
@@ -147,6 +148,17 @@ def test_a_long_log_is_emptied_once_it_was_read(tmp_path, monkeypatch):
     assert [count for *_, count in audited(tmp_path)] == [2, 1]
 
 
+def test_the_folder_of_the_node_is_not_made_and_nothing_is_missed(tmp_path):
+    (tmp_path / "broker.log").write_text(f"{DENIED}\n")
+    one = follower(tmp_path)
+    (tmp_path / "data").rmdir()
+    assert one.look() == 0
+    assert not (tmp_path / "data").exists()
+    (tmp_path / "data").mkdir()
+    assert one.look()
+    assert one.refused == 1
+
+
 def test_no_log_is_a_problem_that_is_said_and_passes(tmp_path):
     one = follower(tmp_path)
     one.start()
@@ -170,6 +182,7 @@ def test_no_log_is_a_problem_that_is_said_and_passes(tmp_path):
 )
 def test_refusals_of_users_with_passwords_are_audited_too(broker, tmp_path):
     judge = Judge({"core": Grant(("a",), ("b",)), "sensors": Grant(("b",), ())})
+    (tmp_path / "data").mkdir()
     one = Follower(broker.log, AuditLog(tmp_path / "data" / "audit.jsonl"), judge)
     who: dict[str, Any] = {"username": "sensors", "password": "y"}
     sensors = Prober(ClientSettings(broker.host, broker.port, "x", protocol="5", **who))

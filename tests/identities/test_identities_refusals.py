@@ -101,6 +101,7 @@ class Watched(Secured):
 
     def refusals(self) -> set[tuple[str, str, str]]:
         """(action, who, topic) of all refusals so far."""
+        self.site.data_dir.mkdir(exist_ok=True)
         self.follower().look()
         log = AuditLog(self.site.data_dir / "audit.jsonl")
         log.verify()

@@ -18,12 +18,15 @@ from sharing.wire import Shared
 from tests.identities.secured import PEOPLE, SITE, tls_table
 from vedette import intake, partners
 from vedette.broker.delivery import fill, topics_of
+from vedette.broker.files import write_acl, write_files
 from vedette.broker.folder import BrokerFolder
 from vedette.broker.grants import contains, covers, grants_of, overlap
 from vedette.broker.refusals import follower_of
 from vedette.cli import main
 from vedette.expiry import ExpiryWatch, expiries, tls_problems, uses
+from vedette.local.broker_files import acl_lines
 from vedette.pki.authority import Authority, utc_now
+from vedette.pki.findings import broker_findings
 from vedette.pki.names import Identity, Role
 from vedette.publishing import publication_of
 
@@ -214,6 +217,47 @@ def test_the_files_of_the_broker(tmp_path, capsys):
         assert must in lines
     assert sum(one.startswith("listener ") for one in lines) == 1
     assert folder.facts().port == 8883
+
+
+def test_who_is_taken_out_of_the_access_list_leaves_all_others(tmp_path):
+    site = load_site(write(tmp_path))
+    grants = grants_of(site)
+    for gone in grants:
+        folder = BrokerFolder(tmp_path / "broker")
+        folder.root.mkdir(exist_ok=True)
+        write_acl(folder, grants)
+        assert folder.take_from_acl(gone)
+        left = {who: grant for who, grant in grants.items() if who != gone}
+        lines = acl_lines({str(who): grant for who, grant in left.items()}).splitlines()
+        kept = [line for line in folder.acl.read_text().splitlines() if line.startswith("user")]
+        assert kept == [line for line in lines if line.startswith("user")]
+        rules = [line for line in folder.acl.read_text().splitlines() if line.startswith("topic")]
+        assert rules == [line for line in lines if line.startswith("topic")]
+
+
+def test_what_a_broker_was_not_given_is_found(tmp_path, capsys):
+    path = write(tmp_path)
+    authority = Authority.create(tmp_path / "pki", "north")
+    broker, source = Identity(Role.BROKER, "north"), Identity(Role.SOURCE, "gateway-a")
+    authority.issue(broker, hosts=["localhost"])
+    authority.issue(source)
+    folder = BrokerFolder(tmp_path / "broker")
+    write_files(folder, load_site(path), tmp_path / "pki", broker)
+    authority.issue(Identity(Role.SOURCE, "gateway-b"))
+    assert broker_findings(authority, folder.trust, folder.crl) == []
+    authority.revoke(source)
+    (found,) = broker_findings(authority, folder.trust, folder.crl)
+    assert "source:gateway-a" in found
+    authority.rotate()
+    assert len(broker_findings(authority, folder.trust, folder.crl)) == 2
+    line = ["pki", "check", "--pki", str(tmp_path / "pki"), "--broker"]
+    assert main([*line, str(folder.root)]) == 1
+    assert main([*line, str(tmp_path)]) == 2
+    write_files(folder, load_site(path), tmp_path / "pki", broker)
+    assert main([*line, str(folder.root)]) == 0
+    folder.crl.write_text("nonsense")
+    folder.trust.unlink()
+    assert "cannot be read" in broker_findings(authority, folder.trust, folder.crl)[0]
 
 
 def test_an_authority_of_another_node_is_not_taken(tmp_path, capsys):

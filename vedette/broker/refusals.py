@@ -165,6 +165,8 @@ class Follower:
         OSError
             If the log cannot be read.
         """
+        if not self._audit.path.parent.is_dir():
+            return 0  # the node's folder is the core's to make; the log waits
         with self._log.open("rb") as file:
             facts = os.fstat(file.fileno())
             inode, offset = self._remembered()

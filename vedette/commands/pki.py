@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from vedette.broker.folder import BrokerFolder
 from vedette.pki.authority import Authority
-from vedette.pki.findings import findings
+from vedette.pki.findings import broker_findings, findings
 from vedette.pki.folder import read_passphrase, serial_text
 from vedette.pki.index import Issued
 from vedette.pki.names import ISSUABLE, LIFETIME_DAYS, MEANING, Identity, PkiError, Role
@@ -119,6 +120,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "vedette pki check",
     )
     check.add_argument("--json", action="store_true")
+    check.add_argument(
+        "--broker", type=Path, metavar="DIR", help="also what this broker was not given yet"
+    )
     check.set_defaults(run=plainly(_check))
 
 
@@ -269,7 +273,12 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    problems = findings(Authority.open(args.pki))
+    authority = Authority.open(args.pki)
+    problems = findings(authority)
+    if args.broker is not None:
+        folder = BrokerFolder(args.broker)
+        folder.facts()
+        problems += broker_findings(authority, folder.trust, folder.crl)
     if args.json:
         print(json.dumps({"ok": not problems, "problems": problems}))
     elif problems:

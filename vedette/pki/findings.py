@@ -2,6 +2,7 @@
 
 import stat
 from datetime import datetime
+from pathlib import Path
 
 from cryptography import x509
 
@@ -10,11 +11,58 @@ from vedette.pki.folder import read_certificate, serial_text
 from vedette.pki.index import SOON, State
 from vedette.pki.names import PkiError
 
+LIST_BEGINS = b"-----BEGIN X509 CRL-----"
+"""RFC 7468, section 7."""
+
 
 def findings(authority: Authority) -> list[str]:
     """Everything that somebody should do something about, a line each."""
     return [*_authorities(authority), *_lists(authority), *_certificates(authority),
             *_open_secrets(authority)]  # fmt: skip
+
+
+def broker_findings(authority: Authority, trust: Path, crl: Path) -> list[str]:
+    """What a broker has not been given yet, a line each.
+
+    Parameters
+    ----------
+    authority
+        Whose certificates.
+    trust, crl
+        Authorities and revocation lists as the broker has them.
+    """
+    found = []
+    try:
+        believed = x509.load_pem_x509_certificates(trust.read_bytes())
+        lists = [
+            x509.load_pem_x509_crl(LIST_BEGINS + part)
+            for part in crl.read_bytes().split(LIST_BEGINS)[1:]
+        ]
+    except (OSError, ValueError) as error:
+        return [f"{trust}, {crl}: cannot be read: {error}"]
+    ours = x509.load_pem_x509_certificates(authority.folder.trust.read_bytes())
+    if {one.serial_number for one in believed} != {one.serial_number for one in ours}:
+        found.append(
+            f"{trust}: other authorities than are believed: vedette broker config, restart"
+        )
+    listed = {one.serial_number for signed in lists for one in signed}
+    found += [
+        f"{crl}: {one.identity} ({serial_text(one.serial)}) is revoked and not in it: "
+        "vedette broker config, SIGHUP"
+        for one in authority.index.certificates.values()
+        if one.revoked is not None
+        and authority.now < one.not_after
+        and one.serial not in listed
+        and not authority.index.authorities[one.generation].retired
+    ]
+    for signed in lists:
+        until = signed.next_update_utc
+        if until is None or authority.now >= until - SOON:
+            found.append(
+                f"{crl}: after {until and _day(until)} the broker refuses everybody: "
+                "vedette pki crl, vedette broker config, SIGHUP"
+            )
+    return found
 
 
 def _authorities(authority: Authority) -> list[str]:
