@@ -3,13 +3,21 @@
 Degrees, metres, seconds, hertz. Every table refuses unknown keys, so a misspelt one is found.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 """A node's or sensor's name: it stands in topics and in file names."""
+
+INLINE_PASSWORD = re.compile(r"""
+    (?:^|[\s?&])(?:password|sslpassword)\s*=    # key of a connection string, parameter of a URI
+    | ^[a-z]+://[^/?\#]*:[^/?\#]*@             # user:password@ of a URI
+    """, re.IGNORECASE | re.VERBOSE)  # fmt: skip
+"""A password in a connection string; libpq, section 'Connection Strings'."""
 
 Latitude = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
 Longitude = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
@@ -101,12 +109,15 @@ class SensorTable(Table):
 
 
 class SourceTable(Table):
-    """One ``[[source]]``: who may speak for which sensors."""
+    """One ``[[source]]``: who may speak for which sensors.
+
+    ``certificate`` is the name in its certificate (``source:<name>``), where that is not its id.
+    """
 
     id: Name
     sensors: Annotated[list[Name], Field(min_length=1)]
     max_rate_hz: NotNegative = 0.0
-    certificate: str | None = None
+    certificate: Name | None = None
 
 
 class NodeTable(Table):
@@ -125,14 +136,48 @@ class RegionTable(Table):
     radius_km: Annotated[float, Field(gt=0, le=500)] = 200.0
 
 
-class BrokerTable(Table):
+class TlsTable(Table):
+    """``tls`` of a broker or partner; paths count from the site file.
+
+    ``ca`` holds the authorities that are believed. ``certificate`` and ``key`` say who we are:
+    the broker takes the user name from the certificate, so there is no password. ``crl`` holds
+    revocation lists: then a broker whose certificate is revoked is not spoken to.
+    """
+
+    ca: Path
+    crl: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+    @model_validator(mode="after")
+    def _pair(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key belong together")
+        return self
+
+
+class CredentialsTable(Table):
+    """As whom we go to a broker: by name and password, or by certificate."""
+
+    username: str | None = None
+    password_file: Path | None = None
+    tls: TlsTable | None = None
+
+    @model_validator(mode="after")
+    def _one_identity(self) -> Self:
+        certified = self.tls is not None and self.tls.certificate is not None
+        if certified and (self.username is not None or self.password_file is not None):
+            raise ValueError("tls.certificate says who we are: username and password_file must go")
+        return self
+
+
+class BrokerTable(CredentialsTable):
     """``[broker]``."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65_535)] = 1883
-    username: str | None = None
-    password_file: Path | None = None
     protocol: Literal["5", "3.1.1", "auto"] = "auto"
+    log_file: Path | None = None
 
 
 class LineTable(Table):
@@ -142,29 +187,25 @@ class LineTable(Table):
     points: Annotated[list[tuple[Latitude, Longitude]], Field(min_length=2, max_length=2000)]
 
 
-class PartnerBrokerTable(Table):
+class PartnerBrokerTable(CredentialsTable):
     """``broker`` of a ``[[partner]]``: where that node gives, and as whom we go there."""
 
     host: str
     port: Annotated[int, Field(ge=1, le=65_535)] = 1883
-    username: str | None = None
-    password_file: Path | None = None
     protocol: Literal["5", "3.1.1", "auto"] = "auto"
 
 
-class PartnerTable(Table):
+class PartnerTable(CredentialsTable):
     """One ``[[partner]]``: a node that we give to, take from, or both.
 
     Paths count from the site file. ``agreement`` says what we give; without it nothing is given,
-    and no publisher runs. ``username`` and ``password_file`` are the publisher's own at our
-    broker. ``receive_agreement`` is our copy of what the partner gives; ``broker`` is the
+    and no publisher runs. ``username`` and ``password_file``, or ``tls``, are the publisher's own
+    at our broker. ``receive_agreement`` is our copy of what the partner gives; ``broker`` is the
     partner's, where we take it.
     """
 
     id: Name
     agreement: Path | None = None
-    username: str | None = None
-    password_file: Path | None = None
     receive_agreement: Path | None = None
     broker: PartnerBrokerTable | None = None
 
@@ -180,9 +221,20 @@ class PartnerTable(Table):
 
 
 class DatabaseTable(Table):
-    """``[database]``."""
+    """``[database]``: how libpq connects; its password stands in a file of its own."""
 
     dsn: str
+
+    @field_validator("dsn")
+    @classmethod
+    def _no_secret(cls, dsn: str) -> str:
+        if INLINE_PASSWORD.search(dsn):
+            raise PydanticCustomError(  # without what stood there
+                "inline_secret",
+                "a password stands in it; write it to a file of mode 0600 and name that: "
+                "passfile=FILE (libpq, section 'The Password File')",
+            )
+        return dsn
 
 
 class LimitsTable(Table):
@@ -246,11 +298,19 @@ class SiteFile(Table):
     def _check(self) -> Self:
         _unique_ids(self.sensor)
         partners = [partner.id for partner in self.partner]
-        for partner in partners:
-            if partner == self.node.name:
-                raise ValueError(f"partner {partner!r} is this node itself")
-            if partners.count(partner) > 1:
-                raise ValueError(f"partner: the id {partner!r} is given twice")
+        for name in partners:
+            if name == self.node.name:
+                raise ValueError(f"partner {name!r} is this node itself")
+            if partners.count(name) > 1:
+                raise ValueError(f"partner: the id {name!r} is given twice")
+        if self.broker.tls is not None and self.broker.tls.certificate is not None:
+            for partner in self.partner:
+                if partner.agreement is not None and partner.tls is None:
+                    # With the core's the two would push each other out for ever.
+                    raise ValueError(
+                        f"partner {partner.id!r}: tls is missing: its publisher needs a "
+                        "certificate of its own at our broker"
+                    )
         known = {sensor.id for sensor in self.sensor}
         for source in self.source:
             if strangers := sorted(set(source.sensors) - known):

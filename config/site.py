@@ -20,11 +20,22 @@ from config.schema import (
     ServeTable,
     SiteFile,
     SourceTable,
+    TlsTable,
 )
+from link.settings import Tls
 from model.errors import ConfigError
 from model.ports import Adapter
 
 Model = TypeVar("Model", bound=BaseModel)
+
+SECRETS: dict[int | str, str] = {
+    "password": "password_file",
+    "passphrase": "password_file",
+    "secret": "password_file",
+    "token": "password_file",
+    "key_pem": "key",
+}
+"""Keys under which people write secrets, and those to use instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +109,18 @@ class Site:
     def password(self) -> str | None:
         """Broker password, read from its file at each call."""
         return self.secret(self.broker.password_file, "broker.password_file")
+
+    def tls(self, table: TlsTable | None) -> Tls | None:
+        """The files of a ``tls`` table, where they really are."""
+        if table is None:
+            return None
+        base = self.path.parent
+        return Tls(
+            ca=base / table.ca,
+            certificate=None if table.certificate is None else base / table.certificate,
+            key=None if table.key is None else base / table.key,
+            crl=None if table.crl is None else base / table.crl,
+        )
 
     def secret(self, file: Path | None, key: str) -> str | None:
         """What stands in a password file, read at each call.
@@ -244,7 +267,12 @@ def _line(path: Path, key: str, document: dict[str, Any], item: Any) -> str:
             if isinstance(table, dict) and isinstance(table.get("id"), str):
                 sensor = f" (sensor {table['id']!r})"
     message = item["msg"].removeprefix("Value error, ")
-    if item["type"] == "extra_forbidden":
+    last = item["loc"][-1] if item["loc"] else ""
+    if item["type"] == "extra_forbidden" and last in SECRETS:
+        message = "a secret stands in a file of its own (mode 0600); name that: " + SECRETS[last]
+    elif item["type"] == "inline_secret":
+        pass  # and what stood there is not said again
+    elif item["type"] == "extra_forbidden":
         message = "unknown key"
     elif item["type"] == "missing":
         message = "missing"

@@ -20,6 +20,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from link.settings import FOREVER_S, ClientSettings
+from model.errors import LinkError
 
 log = logging.getLogger("vedette.link")
 
@@ -196,7 +197,13 @@ class Connector:
         """Connect and serve until the connection ends; returns whether it ever stood."""
         before = self._status
         self._set_status(reason="")
-        client = self._new_client()
+        try:
+            client = self._new_client()
+        except LinkError as error:  # a file of its TLS; it may come, or be mended
+            if str(error) != before.reason:
+                log.error("link=%s %s", self.settings.client_id, error)  # noqa: TRY400 - one line
+            self._set_status(connected=False, reason=str(error))
+            return False
         with self._lock:
             self._client = client
         spoke = False
@@ -279,6 +286,8 @@ class Connector:
         client.connect_timeout = self.settings.connect_timeout_s
         if self.settings.username is not None:
             client.username_pw_set(self.settings.username, self.settings.password)
+        if self.settings.tls is not None:
+            client.tls_set_context(self.settings.tls.context())
         client.max_inflight_messages = 0  # `Publisher` bounds it; paho's own queue is O(n) an ack
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect

@@ -1,6 +1,9 @@
 """Where the broker is and how to speak to it."""
 
+import ssl
+import stat
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from model.errors import LinkError
@@ -16,6 +19,80 @@ FOREVER_S = 0xFFFF_FFFF
 
 
 @dataclass(frozen=True, slots=True)
+class Tls:
+    """Whom a client believes, and how it says who it is. Nothing switches the checks off.
+
+    Parameters
+    ----------
+    ca
+        PEM file of the authorities that the broker's certificate may come from.
+    certificate, key
+        PEM files of our own; None: the broker asks for a password instead.
+    crl
+        PEM file of revocation lists, one of each authority in use; None: none are asked.
+    """
+
+    ca: Path
+    certificate: Path | None = None
+    key: Path | None = None
+    crl: Path | None = None
+
+    def context(self) -> ssl.SSLContext:
+        """What `ssl` needs; read from the files at each call, so that renewed ones are used.
+
+        TLS 1.2 or newer; the broker's name or address must stand in its certificate.
+
+        Raises
+        ------
+        LinkError
+            A file cannot be used, or others may read the key; the message names it.
+        """
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.sslsocket_class = _ClosedOnFailure
+        try:
+            context.load_verify_locations(self.ca)
+        except (OSError, ssl.SSLError) as error:
+            raise LinkError(f"{self.ca}: no authorities: {_why(error)}") from error
+        if self.crl is not None:
+            try:
+                context.load_verify_locations(self.crl)
+            except (OSError, ssl.SSLError) as error:
+                raise LinkError(f"{self.crl}: no revocation lists: {_why(error)}") from error
+            context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
+        if self.certificate is None or self.key is None:
+            return context
+        try:
+            if self.key.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+                raise LinkError(f"{self.key}: others may read it; chmod 600 {self.key}")
+            # A key that asks for a passphrase would ask the terminal, and hold us up for ever.
+            context.load_cert_chain(self.certificate, self.key, password=_no_passphrase)
+        except (OSError, ssl.SSLError, ValueError) as error:
+            names = f"{self.certificate}, {self.key}"
+            raise LinkError(f"{names}: no certificate with its key: {_why(error)}") from error
+        return context
+
+
+class _ClosedOnFailure(ssl.SSLSocket):
+    """Closes itself when the handshake fails, which paho leaves to the garbage collector."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise
+
+
+def _no_passphrase() -> str:
+    raise ValueError("the key asks for a passphrase")
+
+
+def _why(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+@dataclass(frozen=True, slots=True)
 class ClientSettings:
     """One client of one broker.
 
@@ -27,6 +104,8 @@ class ClientSettings:
         Names the session at the broker; no two clients may have the same.
     username, password
         Credentials; None: none are sent.
+    tls
+        None: in the clear.
     protocol
         MQTT version.
     keepalive_s
@@ -50,6 +129,7 @@ class ClientSettings:
     client_id: str = ""
     username: str | None = None
     password: str | None = field(default=None, repr=False)
+    tls: Tls | None = None
     protocol: Protocol = "auto"
     keepalive_s: int = 30
     receive_maximum: int = 2_000

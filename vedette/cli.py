@@ -9,6 +9,7 @@ from model.errors import ConfigError, VedetteError
 
 COMMANDS = (
     "demo", "run", "check", "database", "track", "score", "record", "replay", "adapters",
+    "pki", "broker", "audit",
 )  # fmt: skip
 
 

@@ -18,6 +18,8 @@ from exercise.scenario import load_scenario, packaged, site_tables
 from model.time import NS_PER_S
 from model.tracks import Status
 from storage.history import History
+from vedette.audit import AuditLog
+from vedette.broker.refusals import Follower, Judge
 from vedette.demo_sharing import (
     CORE,
     SENSORS,
@@ -116,8 +118,14 @@ class DemoNode:
             write_secret(self.secret(name), self._passwords[name])
         servers = private_folder("vedette-mqtt-", user)
         self._stack.callback(shutil.rmtree, servers, ignore_errors=True)
-        self.broker = LocalBroker(servers / "broker", users=self._passwords, acl=self._grants)
+        self.broker = LocalBroker(
+            servers / "broker", users=self._passwords, acl=self._grants, log_refusals=True
+        )
         self._stack.enter_context(self.broker)
+        audit = AuditLog(self.data_dir / "audit.jsonl")
+        refusals = Follower(self.broker.log, audit, Judge(self._grants))
+        refusals.start()
+        self._stack.callback(refusals.stop)
         base = private_folder("vedette-pg-", user)
         self._stack.callback(shutil.rmtree, base, ignore_errors=True)
         self.database = EmbeddedPostgres(base / "data", settings=DATABASE_SETTINGS)

@@ -45,8 +45,10 @@ def settings_of(
     Raises
     ------
     ConfigError
-        If the password cannot be read.
+        If the password cannot be read, or the broker asks for certificates.
     """
+    if site.broker.tls is not None:
+        raise ConfigError([f"{site.path}: broker.tls: exercises with certificates are not built"])
     password = site.password
     if password_file is not None:
         try:

@@ -93,6 +93,7 @@ def settings_of(site: Site) -> ClientSettings:
         client_id=site.topic_root.replace("/", "-"),
         username=site.broker.username,
         password=site.password,
+        tls=site.tls(site.broker.tls),
         protocol=site.broker.protocol,
     )
 

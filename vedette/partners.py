@@ -109,6 +109,7 @@ def settings_of(site: Site, partner: PartnerTable) -> ClientSettings:
         client_id=f"{site.topic_root.replace('/', '-')}-from-{partner.id}",
         username=broker.username,
         password=site.secret(broker.password_file, key),
+        tls=site.tls(broker.tls),
         protocol=broker.protocol,
     )
 

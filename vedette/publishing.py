@@ -117,6 +117,7 @@ def publication_of(site: Site, partner: str) -> Publication:
         raise ConfigError([f"{site.path}: {where}.agreement: missing, so nothing is given"])
     # Brokers that use the user name as the client id need a user for each publisher.
     own = table.username is not None
+    certified = table.tls is not None
     return Publication(
         parties=Parties(site.node, partner, Mode[site.mode.upper()]),
         agreement=site.path.parent / table.agreement,
@@ -125,10 +126,11 @@ def publication_of(site: Site, partner: str) -> Publication:
             host=site.broker.host,
             port=site.broker.port,
             client_id=f"{site.topic_root.replace('/', '-')}-to-{partner}",
-            username=table.username if own else site.broker.username,
+            username=table.username if own or certified else site.broker.username,
             password=site.secret(table.password_file, f"{where}.password_file")
-            if own
+            if own or certified
             else site.password,
+            tls=site.tls(table.tls or site.broker.tls),
             protocol=site.broker.protocol,
         ),
     )

@@ -25,7 +25,9 @@ from journal.reader import LogReader
 from model.errors import JournalError
 from model.tracks import TrackUpdates
 from storage.connection import place
+from vedette.broker.refusals import Follower, follower_of
 from vedette.entry import run_process
+from vedette.expiry import ExpiryWatch
 from vedette.partner_status import PartnerGauges, PartnerStatus
 from vedette.storing import Storing, StoringStatus
 from vedette.tail import Tail
@@ -107,6 +109,8 @@ class NodeSource:
             )
         }
         self._partner_gauges = PartnerGauges(self._registry)
+        self._expiry = ExpiryWatch(site, self._registry)
+        self.refusals = follower_of(site)
 
     def tail_failed(self, reason: str) -> None:
         """Why the output log cannot be read; empty: it can."""
@@ -140,6 +144,8 @@ class NodeSource:
                 "pid": os.getpid(),
                 "outputs_end": tail.end,
                 "outputs_failed": self._failed,
+                "certificates": self._expiry.rows(),
+                "refusals": _refusals(self.refusals),
                 "picture_resets": tail.resets,
                 "database_lag_s": _lag_s(storing, now_ns),
                 "database_lag_records": _lag_records(storing, tail.end),
@@ -192,6 +198,7 @@ class NodeSource:
             ("outputs_missing", storing.missing),
         ):
             self._gauges[name].set(value)
+        self._expiry.put()
         self._partner_gauges.put(self._partners.rows(self._tail.status, time.time_ns()))
         own = generate_latest(self._registry) + generate_latest(self._storing.registry)
         return str(self._tail.status.get("metrics", "")) + own.decode()
@@ -230,12 +237,21 @@ class NodeSource:
             problems.append(storing.reason or f"{self._database}: not connected yet")
         elif _lag_s(storing, now_ns) > LAG_S:
             problems.append(f"{self._database}: {_lag_s(storing, now_ns):.0f} s behind")
-        return not problems, "; ".join(problems) or "all is well"
+        problems += self._expiry.ended()
+        if problems:
+            return False, "; ".join(problems)
+        # What ends soon is said and nothing more: the node works, and must not be restarted.
+        return True, "; ".join(self._expiry.problems()) or "all is well"
 
 
 def _lag_s(storing: StoringStatus, now_ns: int) -> float:
     since = [one for one in (storing.behind_ns, storing.away_ns) if one]
     return round(max(0, now_ns - min(since)) / 1e9, 3) if since else 0.0
+
+
+def _refusals(follower: Follower | None) -> dict[str, Any] | None:
+    """How the broker's refusals are followed; None: they are not."""
+    return None if follower is None else {"count": follower.refused, "problem": follower.problem}
 
 
 def _lag_records(storing: StoringStatus, end: int) -> int | None:
@@ -273,7 +289,10 @@ class Serve:
             If the address of the console cannot be had.
         """
         self.server.start()
+        refusals = self.source.refusals
         try:
+            if refusals is not None:
+                refusals.start()
             self.storing.start()
             log.info("started pid=%d url=%s", os.getpid(), self.server.url)
             while not self.stopping.is_set():
@@ -285,6 +304,8 @@ class Serve:
             log.info("stopped stored_all=%s cursor=%d", whole, self.storing.status.cursor)
         finally:
             self.server.stop()
+            if refusals is not None:
+                refusals.stop()
             self._reader.close()
 
     def _look(self) -> int:

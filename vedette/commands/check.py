@@ -8,6 +8,8 @@ from pathlib import Path
 from adapters.registry import load_all
 from config import load_site
 from model.errors import ConfigError
+from vedette.broker.grants import grants_of
+from vedette.expiry import tls_problems
 from vedette.local.installation import foreign_owners
 from vedette.partners import partner_problems
 
@@ -30,6 +32,9 @@ def run(args: argparse.Namespace) -> int:
     try:
         site = load_site(args.site, load_all())
         problems.extend(partner_problems(site))
+        problems.extend(tls_problems(site))
+        if site.broker.tls is not None:
+            grants_of(site)
     except ConfigError as error:
         problems.extend(error.problems)
     if args.json:

@@ -88,6 +88,10 @@ def _source(args: argparse.Namespace) -> tuple[ClientSettings, str, list[str]]:
     sensors = list(args.sensor or ("+",))
     if args.site is not None:
         site = load_site(args.site)
+        if site.broker.tls is not None:
+            raise ConfigError(
+                [f"{args.site}: broker.tls: recording with certificates is not built"]
+            )
         known = site.engine.sensors
         strangers = [name for name in args.sensor or () if known.index(name) is None]
         if strangers:

@@ -159,6 +159,8 @@ def _destination(args: argparse.Namespace) -> Destination:
             raise ConfigError(
                 [f'{args.site}: node.mode: is {site.mode!r}; replay goes to mode = "exercise" only']
             )
+        if site.broker.tls is not None:
+            raise ConfigError([f"{args.site}: broker.tls: replay with certificates is not built"])
         settings = ClientSettings(
             host=site.broker.host,
             port=site.broker.port,

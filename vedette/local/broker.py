@@ -66,6 +66,8 @@ class LocalBroker:
         Passwords in clear by user name; None: everybody may connect.
     acl
         Grants by user name; None: every user may do everything.
+    log_refusals
+        Whether its log says who was refused what (Mosquitto only).
 
     Raises
     ------
@@ -81,7 +83,9 @@ class LocalBroker:
         port: int | None = None,
         users: Mapping[str, str] | None = None,
         acl: Mapping[str, Grant] | None = None,
+        log_refusals: bool = False,
     ) -> None:
+        self._log_refusals = log_refusals
         self.directory = directory.absolute()
         self.host = LOOPBACK
         self._fixed_port = port is not None
@@ -213,7 +217,13 @@ class LocalBroker:
             self._write(self.directory / "amqtt.json", content)
             return
         text = configuration(
-            self.host, port, self.directory, password_file=users, acl_file=acl, as_root=as_root
+            self.host,
+            port,
+            self.directory,
+            password_file=users,
+            acl_file=acl,
+            as_root=as_root,
+            log_refusals=self._log_refusals,
         )
         self._write(self.directory / "mosquitto.conf", text)
         if self._user is not None:

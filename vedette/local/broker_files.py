@@ -132,6 +132,7 @@ def configuration(
     password_file: Path | None,
     acl_file: Path | None,
     as_root: bool,
+    log_refusals: bool = False,
 ) -> str:
     """Text of Mosquitto's configuration.
 
@@ -145,6 +146,8 @@ def configuration(
         None: everybody may connect, and do everything.
     as_root
         Stay root rather than become the user ``mosquitto``.
+    log_refusals
+        Log what `vedette.broker.refusals` looks for, and so every message.
     """
     lines = [
         "# Written anew at every start.",
@@ -175,6 +178,8 @@ def configuration(
         "log_type notice",
         "connection_messages true",
     ]
+    if log_refusals:
+        lines += ["log_type subscribe", "log_type debug"]
     return "\n".join(lines) + "\n"
 
 
