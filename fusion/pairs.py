@@ -41,7 +41,7 @@ def targets_of(scan: Array) -> Targets:
     more = False
     for j in range(len(scan)):
         d = scan[j]
-        more = more or d.delta != 0.0 or not math.isnan(d.range_rate)
+        more = more or d.delta != 0.0 or not math.isnan(d.range_rate) or d.name != 0
         if math.isnan(d.z[0]):
             more = True  # a bearing
             continue
