@@ -150,13 +150,18 @@ class Subscriber(Connector):
             client.ack(token.mid, token.qos)
         self._acked += len(live)
 
-    def publish(self, topic: str, payload: bytes) -> bool:
-        """Publish at QoS 0, best effort; returns whether a connection took it."""
+    def publish(self, topic: str, payload: bytes, *, qos: int = 0, retain: bool = False) -> bool:
+        """Publish, best effort; returns whether a connection took it.
+
+        Whoever publishes at QoS 1 says it again on the next connection: what was under way when
+        one ended is gone with its client.
+        """
         with self._lock:
             client = self._client if self._status.connected else None
         if client is None:
             return False
-        return client.publish(topic, payload, qos=0).rc == MQTTErrorCode.MQTT_ERR_SUCCESS
+        sent = client.publish(topic, payload, qos=qos, retain=retain)
+        return sent.rc == MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def pause(self, timeout_s: float = 1.0) -> bool:
         """Take nothing more; what comes stays un-acked, so the broker keeps it.

@@ -384,6 +384,7 @@ class Core:
             "journal_used_mb": round(journal["bytes"] / 2**20, 1),
             "journal_budget_mb": self.site.limits.journal_budget_mb,
             "journal": journal,
+            "receipts": intake.receipts.status,
             "outputs_stalled": self.outputs.stalled,
             "tracks": counters.get("tracks", {}),
             "counters": counters,
