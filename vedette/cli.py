@@ -7,7 +7,7 @@ from importlib import import_module
 
 from model.errors import ConfigError, VedetteError
 
-COMMANDS = ("demo", "run", "check", "track", "score", "record", "replay", "adapters")
+COMMANDS = ("demo", "run", "check", "track", "score", "record", "replay", "gateway", "adapters")
 
 
 def build_parser(chosen: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
