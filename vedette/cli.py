@@ -7,7 +7,18 @@ from importlib import import_module
 
 from model.errors import ConfigError, VedetteError
 
-COMMANDS = ("demo", "run", "check", "track", "score", "record", "replay", "gateway", "adapters")
+COMMANDS = (
+    "demo",
+    "run",
+    "check",
+    "track",
+    "score",
+    "record",
+    "replay",
+    "gateway",
+    "adapters",
+    "doctor",
+)
 
 
 def build_parser(chosen: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import msgspec
 
 from adapters.registry import load_all
-from config import Site
+from config import EngineConfig, Site
 from ingest.identities import Form, of_cut_frame, of_frame, of_reports
 from ingest.receipts import (
     Round,
@@ -75,17 +75,16 @@ class Listens:
 
     Parameters
     ----------
-    site
+    config
         Whose topics.
     stored
         Where to.
     """
 
-    def __init__(self, site: Site, stored: Stored) -> None:
-        sensors = site.engine.sensors
+    def __init__(self, config: EngineConfig, stored: Stored) -> None:
         self.stored = stored
-        self._ids = sensors.ids
-        self._routes = Routes(site.node, site.engine.mode, sensors, load_all())
+        self._ids = config.sensors.ids
+        self._routes = Routes(config.node, config.mode, config.sensors, load_all())
         self._forms: dict[str, tuple[str, Form] | None] = {}
 
     def note(self, records: Iterable[Record]) -> None:
@@ -177,7 +176,7 @@ class Receipts:
                 f"inputs up to {through}: inputs that senders rely on are gone; "
                 f"`vedette doctor journal {site.data_dir}` says which"
             )
-        self._listens = Listens(site, stored)
+        self._listens = Listens(site.engine, stored)
         self._at = through
         self._durable = journal.end
         self._written = through

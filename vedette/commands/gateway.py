@@ -32,6 +32,7 @@ from vedette.gateway_inputs import (
     tcp_server,
     udp,
 )
+from vedette.local.process import watch_parent
 from vedette.logs import set_up
 
 EPILOG = """\
@@ -106,6 +107,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(args: argparse.Namespace) -> int:
     """Run until the input ends and all is stored, or a signal."""
     set_up("gateway")
+    watch_parent()
     where = _where(args)
     for name, value in (("--max-mb", args.max_mb), ("--max-age-h", args.max_age_h)):
         if not value > 0:
