@@ -105,7 +105,10 @@ class Outbox:
         self._boot_id: int | None = None
         self._seq = 0
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)
+        # One thread at a time, whichever it is.
+        self._db = sqlite3.connect(
+            path, isolation_level=None, timeout=BUSY_S, check_same_thread=False
+        )
         try:
             self._open(sensor)
         except sqlite3.Error as error:

@@ -104,7 +104,7 @@ class Bounds:
     Parameters
     ----------
     max_bytes
-        Of the outbox.
+        Of the outbox; it may go over by what was read already (`HOPPER_BYTES` at most, and a chunk).
     max_age_s
         Of its oldest row, s.
     resend_s
@@ -205,6 +205,7 @@ class Gateway:
             if shown is not None:
                 shown(self)
         self.courier.stop()
+        self.stopped_reading = self._why_not()
 
     def _keep(self, items: list[Taken], name: str) -> None:
         """Put in what was read, even over the bound: nobody else has it."""

@@ -199,10 +199,10 @@ def _input(args: argparse.Namespace, hopper: Hopper, outbox: Outbox) -> Input:
 
 def _bound(key: str, text: str, kind: socket.SocketKind) -> socket.socket:
     host, port = _address(key, text)
+    sock = None
     try:
-        family, _, _, _, where = socket.getaddrinfo(
-            host or None, port, type=kind, flags=socket.AI_PASSIVE
-        )[0]
+        found = socket.getaddrinfo(host or None, port, type=kind, flags=socket.AI_PASSIVE)
+        family, _, _, _, where = found[0]
         sock = socket.socket(family, kind)
         if kind == socket.SOCK_STREAM:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -210,6 +210,8 @@ def _bound(key: str, text: str, kind: socket.SocketKind) -> socket.socket:
         if kind == socket.SOCK_STREAM:
             sock.listen()
     except OSError as error:
+        if sock is not None:
+            sock.close()
         raise ConfigError([f"{key}: {text}: {error.strerror or error}"]) from error
     return sock
 
