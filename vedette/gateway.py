@@ -104,7 +104,7 @@ class Bounds:
     Parameters
     ----------
     max_bytes
-        Of the outbox; it may go over by what was read already (`HOPPER_BYTES` at most, and a chunk).
+        Of the outbox; it may go over by what was read already (`HOPPER_BYTES` and a chunk).
     max_age_s
         Of its oldest row, s.
     resend_s
