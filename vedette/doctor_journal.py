@@ -22,6 +22,7 @@ from journal.snapshot import list_snapshots, read_snapshot
 from model.errors import JournalError, SnapshotError, VedetteError
 from model.records import Kind, Record
 from model.time import iso_from_ns
+from vedette.lastword import last_word
 from vedette.receipting import FOLDER, Listens, rounds
 
 FINE, LOOK, BROKEN = 0, 1, 2
@@ -167,6 +168,9 @@ def examine(folder: Path, progress: Callable[[int], None] | None = None) -> Repo
     """
     report = Report(folder)
     report.facts["writer_pid"] = _writer(folder / "journal")
+    if word := last_word(folder):
+        advice = "make room on the disk, or raise limits.journal_budget_mb; it goes on by itself"
+        report.findings.append(Finding(LOOK, str(folder), f"stalled: {word}", advice))
     through, receipted = _receipts(report)
     cursors = _cursors(report)
     snapshots = _snapshots(report)
