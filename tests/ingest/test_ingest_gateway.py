@@ -10,10 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.dedup import Seen
-from ingest.gateway import BOOTS, Sender
+from ingest.gateway import BOOTS, WINDOW, Sender
 from ingest.identities import Form, of_frame
+from ingest.limits import Limits
 from ingest.outbox import ROW_BYTES, Outbox, Place, Row
-from ingest.receipts import Entry, Receipt, Round, decode_receipt, encode_receipt, fold
+from ingest.receipts import (
+    MAX_BOOTS,
+    MAX_INTERVALS,
+    Entry,
+    Receipt,
+    Round,
+    decode_receipt,
+    encode_receipt,
+    fold,
+)
 from ingest.routes import unwrap, wrap
 from ingest.splitting import Chunks, Lines
 from model.errors import VedetteError
@@ -178,6 +188,13 @@ def test_window_and_boots_are_bounded_and_order_is_kept() -> None:
     assert drain(sender, 0.0) == [3]
     many = Sender("s")
     assert many.take_up([Row(n, f"b{n}", 0, 0, b"") for n in range(1, 9)]) == BOOTS
+
+
+def test_a_gateway_stays_within_what_the_node_remembers() -> None:
+    """Every second number lost makes most gaps: one for two rows under way, and the rest below."""
+    limits = Limits()
+    assert limits.max_boots == MAX_BOOTS >= 2 * BOOTS
+    assert WINDOW // 2 + 1 <= MAX_INTERVALS <= limits.max_intervals
 
 
 def test_what_was_on_the_way_when_a_connection_ended_is_sent_first_on_the_next() -> None:

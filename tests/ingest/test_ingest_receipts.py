@@ -28,7 +28,7 @@ from ingest.routes import unwrap, wrap
 from model.errors import VedetteError
 
 FRAME = bytes.fromhex("94 a4 61316232 2a cf 18952de8adfb2400 c4 03 010203")
-"""Array of 4: "a1b2", 42, 1771500000000000000, binary of 3 bytes."""
+"""Array of 4: "a1b2", 42, 1771372505814737920, binary of 3 bytes."""
 
 RECEIPT = (
     b'{"version":1,"source":"gateway-1","through":41207,"stored":['
