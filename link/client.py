@@ -112,6 +112,8 @@ class Subscriber(Connector):
         self._left = 0
         self._refused = 0
         self._subscribed_epoch = 0
+        self.refused_publications = 0
+        """Messages published at QoS 1 that the broker said no to."""
 
     @property
     def counts(self) -> SubscriberCounts:
@@ -202,6 +204,13 @@ class Subscriber(Connector):
             self._changed.notify_all()
         if refused:
             log.error("link=%s refused: %s", self.settings.client_id, ", ".join(refused))
+
+    def _published(self, mid: int, reason: ReasonCode) -> None:
+        del mid
+        if reason.is_failure:
+            if not self.refused_publications:
+                log.error("link=%s a publication is refused: %s", self.settings.client_id, reason)
+            self.refused_publications += 1
 
     def _message(self, message: MQTTMessage) -> None:
         if self._paused:

@@ -66,6 +66,10 @@ class Publishes(Protocol):
     def status(self) -> Any:
         """Its `epoch` changes with each connection."""
 
+    @property
+    def refused_publications(self) -> int:
+        """How many the broker said no to."""
+
     def publish(self, topic: str, payload: bytes, *, qos: int = 0, retain: bool = False) -> bool:
         """Returns whether a connection took it."""
 
@@ -222,6 +226,7 @@ class Receipts:
             "through": self._written,
             "lag_records": max(0, self._durable - self._at),
             "sent": self.sent,
+            "refused": self._publisher.refused_publications,
             "boots": len(self._listens.stored),
             "sources": len(self._sources),
         }

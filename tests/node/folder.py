@@ -27,6 +27,7 @@ class FakePublisher:
 
     def __init__(self) -> None:
         self.status = LinkStatus(connected=True, epoch=1)
+        self.refused_publications = 0
         self.published: list[tuple[str, bytes]] = []
 
     def publish(self, topic: str, payload: bytes, *, qos: int = 0, retain: bool = False) -> bool:

@@ -16,6 +16,7 @@ from model.records import Kind
 from tests.node.logs import assert_same, assert_whole, outputs, records, undisturbed
 from tests.node.site import WAIT_S, report, until
 from tests.node.test_node_core import CoreUnderTest
+from vedette.local.broker_files import Grant
 from vedette.local.process import Child
 
 pytestmark = [pytest.mark.node, pytest.mark.broker]
@@ -188,3 +189,30 @@ def test_what_is_too_long_for_the_node_is_kept_and_said(tmp_path, broker) -> Non
     core.stop()
     kinds = Counter(r.kind for r in records(core.journal))
     assert kinds[Kind.OVERSIZE] == 1
+
+
+USERS = {"core": "c", "gate": "g"}
+ACL = {
+    "core": Grant((), ("vedette/north/sensors/#",)),
+    "gate": Grant(("vedette/north/sensors/#",), ()),
+}
+
+
+@pytest.mark.parametrize(
+    "broker", [{"prefer": "mosquitto", "users": USERS, "acl": ACL}], indirect=True
+)
+def test_a_broker_that_refuses_receipts_is_found_out(tmp_path, broker) -> None:
+    for name, word in USERS.items():
+        (tmp_path / name).write_text(word)
+    core = CoreUnderTest(tmp_path, broker, login='username = "core"\npassword_file = "core"')
+    core.wait_up()
+    gateway = GatewayUnderTest(
+        tmp_path, broker, "--username", "gate", "--password-file", str(tmp_path / "gate")
+    )
+    gateway.lines.write_bytes(report(0) + b"\n")
+    gateway.start()
+    until(lambda: core.status().get("receipts", {}).get("refused"), what=core.log_lines)
+    assert "a publication is refused: Not authorized" in core.log_lines()
+    status = gateway.stop()
+    assert (gateway.code, status["stored"], status["waiting"]) == (1, 0, 1)
+    core.stop()
