@@ -46,6 +46,10 @@ FOLDER = "receipts"
 ROUND_S = 0.2
 """Pause between two rounds of receipts, s: a gateway waits so long at most beside the commit."""
 
+REPORTS_S = 1.0
+"""Pause between two rounds while no frame has come, s: a report's sender mostly waits for nothing,
+and a receipt for each of many sensors costs more than the reports of a fifth of a second."""
+
 BACKLOG = 65_536
 """Records waiting in memory at most; what is over is read from the journal again."""
 
@@ -189,6 +193,7 @@ class Receipts:
         self._handed: deque[Sequence[Record]] = deque()
         self._handed_records = 0
         self._epoch = 0
+        self._told_s = float("-inf")
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="receipts", daemon=True)
         self.failed: BaseException | None = None
@@ -237,15 +242,20 @@ class Receipts:
         try:
             while not self._stopping.wait(ROUND_S):
                 self.round()
-            self.round()
+            self.round(last=True)
         except Exception as error:
             self.failed = error
             log.exception("the thread of receipts has ended")
 
-    def round(self) -> None:
-        """Look at what is durable by now, write it down, say it."""
+    def round(self, *, last: bool = False) -> None:
+        """Look at what is durable by now, write it down, say it; the last one waits for nothing."""
         self._follow()
         stored, through = self._listens.stored, self._at
+        now_s = time.monotonic()
+        urgent = last or any(key.form == Form.FRAMED for key in stored.changed)
+        if not urgent and now_s < self._told_s + REPORTS_S:
+            return
+        self._told_s = now_s
         news = stored.noted != self._written_noted
         if (news or through >= self._written + BACKLOG) and not self._write(through):
             return

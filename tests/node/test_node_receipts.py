@@ -85,6 +85,20 @@ def test_frames_and_reports_are_told_apart_and_ticks_are_nothing(node) -> None:
     assert spans(node.round())[("radar-1", "framed", "b1")] == [(0, 2), (5, 5)]
 
 
+def test_reports_alone_are_told_of_less_often(node, monkeypatch) -> None:
+    clock = [10.0]
+    monkeypatch.setattr("vedette.receipting.time.monotonic", lambda: clock[0])
+    whose = ("radar-1", "reports", "b1")
+    told = []
+    for number in range(12):
+        node.take([(Kind.MESSAGE, START_NS, REPORTS, report(number), 1)])
+        told.append(spans(node.round()).get(whose))
+        clock[0] += 0.25
+    assert told == [[(0, n)] if n % 4 == 0 else None for n in range(12)]
+    node.receipts.round(last=True)
+    assert node.publisher.published[-1][1].count(b"[[0,11]]") == 1
+
+
 def test_what_is_appended_and_not_durable_is_not_told(node) -> None:
     node.take(frame_rows(0, 3), offer=False)
     assert node.round() == []
@@ -125,6 +139,7 @@ def test_a_connection_that_is_away_or_new_is_told_all_that_counts(node) -> None:
     assert spans(node.round()) == {("radar-1", "framed", "b1"): [(0, 2)]}
     assert node.round() == []
     node.publisher.status = LinkStatus(connected=True, epoch=3)
+    node.receipts._told_s = float("-inf")  # a second later
     assert spans(node.round()) == {("radar-1", "framed", "b1"): [(0, 2)]}
 
 
