@@ -15,5 +15,10 @@ that ran out of time) is told outside, so that it can be journaled too.
 `ingest.dedup`      (sensor, boot, seq) seen once
 `ingest.rate`       the rate limit of a sensor
 `ingest.limits`     the numbers of all of them
+`ingest.identities` boot and seq of frames and reports, without an adapter
+`ingest.receipts`   what is stored of whom, and the receipt that says so
+`ingest.outbox`     what a gateway keeps until a receipt names it
+`ingest.gateway`    what a gateway sends when
+`ingest.splitting`  from a stream to what a gateway sends
 ==================  ==================================================================
 """

@@ -193,7 +193,31 @@ class _Wire(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     foreign: _Foreign | None
 
 
+class _Span(msgspec.Struct, array_like=True):
+    """The first two columns of a `_Wire`; the rest is passed over."""
+
+    first: int
+    through: int
+
+
+_span_decoder = msgspec.msgpack.Decoder(_Span)
 _output_decoder = msgspec.msgpack.Decoder(_Wire, ext_hook=_decode)
+
+
+def output_span(payload: bytes) -> tuple[int, int]:
+    """`OutputBatch.first` and `through`, without reading the rest.
+
+    Raises
+    ------
+    JournalError
+        The bytes are not from `pack_output`.
+    """
+    _check_version(payload, OUTPUT_VERSION, "an output")
+    try:
+        span = _span_decoder.decode(memoryview(payload)[1:])
+    except _FAILURES as error:
+        _refuse("an output", error)
+    return span.first, span.through
 
 
 def pack_output(batch: OutputBatch) -> bytes:

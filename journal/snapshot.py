@@ -108,7 +108,7 @@ class SnapshotStore:
             if at_most is not None and offset > at_most:
                 continue
             try:
-                return offset, self._read(offset)
+                return offset, read_snapshot(self._path(offset))
             except SnapshotError as error:
                 self.damaged.append(DamagedSnapshot(self._path(offset), str(error)))
         return None
@@ -123,32 +123,42 @@ class SnapshotStore:
 
     def _offsets(self) -> list[int]:
         damaged = {one.path for one in self.damaged}
-        return sorted(
-            int(path.stem)
-            for path in self.directory.glob("*.snap")
-            if len(path.stem) == 20
-            and path.stem.isascii()
-            and path.stem.isdecimal()
-            and path not in damaged
-        )
+        return [int(path.stem) for path in list_snapshots(self.directory) if path not in damaged]
 
-    def _read(self, offset: int) -> Any:
-        path = self._path(offset)
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise SnapshotError(f"{path}: cannot be read: {error.strerror}") from error
-        if len(data) < HEADER.size + _CRC.size:
-            raise SnapshotError(f"{path}: has only {len(data)} bytes")
-        if _CRC.pack(google_crc32c.value(data[: -_CRC.size])) != data[-_CRC.size :]:
-            raise SnapshotError(f"{path}: its checksum does not match")
-        magic, version, _, its_offset, length = HEADER.unpack_from(data)
-        if magic != MAGIC or version != VERSION:
-            raise SnapshotError(f"{path}: version {version}; this program knows {VERSION}")
-        packed = data[HEADER.size : -_CRC.size]
-        if its_offset != offset or length != len(packed):
-            raise SnapshotError(f"{path}: its header does not fit its name or its length")
-        try:
-            return unpack(packed)
-        except JournalError as error:
-            raise SnapshotError(f"{path}: {error}") from error
+
+def list_snapshots(directory: Path) -> list[Path]:
+    """Snapshots in a directory, oldest first, usable or not."""
+    return sorted(
+        path
+        for path in directory.glob("*.snap")
+        if len(path.stem) == 20 and path.stem.isascii() and path.stem.isdecimal()
+    )
+
+
+def read_snapshot(path: Path) -> Any:
+    """The state in a snapshot's file.
+
+    Raises
+    ------
+    SnapshotError
+        It cannot be used; names the file.
+    """
+    offset = int(path.stem)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SnapshotError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(data) < HEADER.size + _CRC.size:
+        raise SnapshotError(f"{path}: has only {len(data)} bytes")
+    if _CRC.pack(google_crc32c.value(data[: -_CRC.size])) != data[-_CRC.size :]:
+        raise SnapshotError(f"{path}: its checksum does not match")
+    magic, version, _, its_offset, length = HEADER.unpack_from(data)
+    if magic != MAGIC or version != VERSION:
+        raise SnapshotError(f"{path}: version {version}; this program knows {VERSION}")
+    packed = data[HEADER.size : -_CRC.size]
+    if its_offset != offset or length != len(packed):
+        raise SnapshotError(f"{path}: its header does not fit its name or its length")
+    try:
+        return unpack(packed)
+    except JournalError as error:
+        raise SnapshotError(f"{path}: {error}") from error

@@ -112,6 +112,8 @@ class Subscriber(Connector):
         self._left = 0
         self._refused = 0
         self._subscribed_epoch = 0
+        self.refused_publications = 0
+        """Messages published at QoS 1 that the broker said no to."""
 
     @property
     def counts(self) -> SubscriberCounts:
@@ -150,13 +152,18 @@ class Subscriber(Connector):
             client.ack(token.mid, token.qos)
         self._acked += len(live)
 
-    def publish(self, topic: str, payload: bytes) -> bool:
-        """Publish at QoS 0, best effort; returns whether a connection took it."""
+    def publish(self, topic: str, payload: bytes, *, qos: int = 0, retain: bool = False) -> bool:
+        """Publish, best effort; returns whether a connection took it.
+
+        Whoever publishes at QoS 1 says it again on the next connection: what was under way when
+        one ended is gone with its client.
+        """
         with self._lock:
             client = self._client if self._status.connected else None
         if client is None:
             return False
-        return client.publish(topic, payload, qos=0).rc == MQTTErrorCode.MQTT_ERR_SUCCESS
+        sent = client.publish(topic, payload, qos=qos, retain=retain)
+        return sent.rc == MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def pause(self, timeout_s: float = 1.0) -> bool:
         """Take nothing more; what comes stays un-acked, so the broker keeps it.
@@ -197,6 +204,13 @@ class Subscriber(Connector):
             self._changed.notify_all()
         if refused:
             log.error("link=%s refused: %s", self.settings.client_id, ", ".join(refused))
+
+    def _published(self, mid: int, reason: ReasonCode) -> None:
+        del mid
+        if reason.is_failure:
+            if not self.refused_publications:
+                log.error("link=%s a publication is refused: %s", self.settings.client_id, reason)
+            self.refused_publications += 1
 
     def _message(self, message: MQTTMessage) -> None:
         if self._paused:

@@ -25,6 +25,8 @@ class Kind(IntEnum):
     """Output log only: what a batch of inputs gave."""
     STATUS = 17
     """Output log only: how the core is doing (JSON); not a function of the inputs."""
+    RECEIPTS = 18
+    """Receipt log only: what was receipted since the record before (`ingest.receipts.Round`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from importlib import import_module
 from model.errors import ConfigError, VedetteError
 
 COMMANDS = (
-    "demo", "run", "check", "database", "track", "score", "record", "replay", "adapters",
-    "pki", "broker", "audit",
+    "demo", "run", "check", "database", "track", "score", "record", "replay", "gateway",
+    "adapters", "pki", "broker", "audit", "doctor",
 )  # fmt: skip
 
 

@@ -37,6 +37,7 @@ from model.records import Kind, Record
 from vedette.engine import Engine
 from vedette.entry import run_process
 from vedette.intake import Intake, shed_payload
+from vedette.lastword import LastWord
 from vedette.metrics import Metrics
 from vedette.outputs import OutputLog
 from vedette.recovery import CHUNK, chunks, recover, save
@@ -96,7 +97,7 @@ class Core:
             self.journal.close()
             raise
         try:
-            self.outputs = OutputLog(outputs, self.stopping, self._let_go)
+            self.outputs = OutputLog(outputs, self.stopping, self._wait_for_room)
         except BaseException as error:
             outputs.close()
             self.journal.close()
@@ -105,6 +106,7 @@ class Core:
             raise
         self._budget_bytes = budget
         self._marks = StoredMarks(site.data_dir)
+        self._word = LastWord(site.data_dir)
         self.snapshots = SnapshotStore(site.data_dir / "snapshots")
         self.adapters = load_all()
         self.engine = Engine(engine_config, self.adapters)
@@ -205,6 +207,7 @@ class Core:
             self.intake.close if self.intake is not None else lambda _: None,
             lambda _: self.outputs.close(),
             lambda _: self.journal.close(),
+            lambda _: self._word.close(),
         ):
             try:
                 close(STOP_S / 4)
@@ -379,11 +382,18 @@ class Core:
         """Make room: also while no snapshot can be saved, for storage may have got on."""
         self.outputs.let_go(self.journal, self.snapshots, self._marks, self._budget_bytes)
 
+    def _wait_for_room(self) -> None:
+        """Between two tries to write an output: no status can be written either."""
+        self._word.say(self.outputs.stalled)
+        self._let_go()
+
     def _status(self) -> None:
         now_ns = time.time_ns()
         self._notices = 0
         self.metrics.latency.second()
-        self.outputs.status(self.status(now_ns), now_ns)
+        status = self.status(now_ns)
+        self.outputs.status(status, now_ns)
+        self._word.say(status.get("journal", {}).get("stalled") or self.outputs.stalled)
 
     def status(self, now_ns: int) -> dict[str, Any]:
         """How the core is doing at `now_ns`, plain data."""
@@ -418,6 +428,7 @@ class Core:
             "journal_budget_mb": self.site.limits.journal_budget_mb,
             "journal": journal,
             "shed": self.relief.status(now_ns),
+            "receipts": intake.receipts.status,
             "outputs_stalled": self.outputs.stalled,
             "tracks": counters.get("tracks", {}),
             "counters": counters,

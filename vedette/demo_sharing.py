@@ -143,8 +143,11 @@ class Users:
         """What each user may do, by name."""
         answers = (f"{self.shared}/+/ack", f"{self.shared}/+/control")
         return {
-            CORE: Grant((f"{self.root}/quarantine/#",), (f"{self.root}/sensors/#",)),
-            SENSORS: Grant((f"{self.root}/sensors/#",)),
+            CORE: Grant(
+                (f"{self.root}/quarantine/#", f"{self.root}/receipts/#"),
+                (f"{self.root}/sensors/#",),
+            ),
+            SENSORS: Grant((f"{self.root}/sensors/#",), (f"{self.root}/receipts/#",)),
             self.publisher: Grant((f"{self.shared}/#",), answers),
             self.partner: Grant(answers, (f"{self.shared}/#",)),
             self.people: Grant((), (f"{self.shared}/+/live.json",)),

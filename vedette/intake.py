@@ -29,6 +29,7 @@ from link.settings import ClientSettings
 from model.errors import JournalError, VedetteError
 from model.records import Kind, Record
 from vedette.partners import PartnerLink, Partners
+from vedette.receipting import Receipts
 
 log = logging.getLogger("vedette.core")
 
@@ -160,6 +161,7 @@ class Intake:
             redelivery=redelivery,
         )
         self._acks = Acks(self.subscriber, self._mark)
+        self.receipts = Receipts(site, journal, self.subscriber)
         self.partners = Partners(site, self._on_partner)
         self._order = threading.Lock()
         self._loose: list[Token] = []
@@ -181,6 +183,7 @@ class Intake:
             linger_s=self._site.limits.linger_ms / 1000.0,
             not_before_ns=not_before_ns,
         )
+        self.receipts.start()
         self.subscriber.start()
         for link in self.partners.links:
             link.subscriber.start()
@@ -210,6 +213,7 @@ class Intake:
         last = max(self._journal.end - 1, 0)
         self._acks.durable(last, [Carried(tuple(self._loose))], time.time_ns())
         self._acks.release()
+        self.receipts.stop(timeout_s / 3)
         return left
 
     def close(self, timeout_s: float) -> None:
@@ -223,6 +227,7 @@ class Intake:
                 self._committer.stop(drain=False, timeout=timeout_s)
             except JournalError as error:
                 log.error("journal: %s", error)  # noqa: TRY400 - one line, at the end
+        self.receipts.stop(timeout_s)
         self._mark.close()
 
     # -- what the main thread uses
@@ -308,6 +313,8 @@ class Intake:
         committer = self._running()
         if committer.failed is not None:
             raise VedetteError(f"the journal's thread has ended: {committer.failed}")
+        if self.receipts.failed is not None:
+            raise VedetteError(f"the thread of receipts has ended: {self.receipts.failed}")
         for link in (self.subscriber, *(one.subscriber for one in self.partners.links)):
             if link.failed is not None:
                 name = link.settings.name
@@ -441,6 +448,7 @@ class Intake:
         self._acks.durable(records[0].offset, [due.carried for due in dues], now_ns)
         self._acks.tick(now_ns)
         self._journaled(records, now_ns)
+        self.receipts.offer(records)
         with self._ready:
             if self._waiting_records + len(records) <= BACKLOG:
                 self._waiting.append(list(records))

@@ -28,6 +28,7 @@ from storage.connection import place
 from vedette.broker.refusals import Follower, follower_of
 from vedette.entry import run_process
 from vedette.expiry import ExpiryWatch
+from vedette.lastword import last_word
 from vedette.partner_status import PartnerGauges, PartnerStatus
 from vedette.storing import Storing, StoringStatus
 from vedette.tail import Tail
@@ -76,6 +77,7 @@ class NodeSource:
         self._storing = storing
         self._partners = partners
         self._failed = ""
+        self._data_dir = site.data_dir
         document = json.loads(site.engine_payload())
         self._fixed = {
             "node": site.node,
@@ -217,7 +219,9 @@ class NodeSource:
         silent_s = (now_ns - int(core.get("time_ns", 0))) / 1e9
         problems = []
         if silent_s > SILENT_S:
-            problems.append(f"the core has been silent for {silent_s:.0f} s")
+            word = last_word(self._data_dir)
+            why = f" ({word})" if word else ""
+            problems.append(f"the core has been silent for {silent_s:.0f} s{why}")
         broker = core.get("broker", {})
         if not broker.get("connected"):
             problems.append(f"broker {broker.get('name')}: {broker.get('reason') or 'away'}")

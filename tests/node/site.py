@@ -24,6 +24,7 @@ lon = 28.2
 host = "{host}"
 port = {port}
 protocol = "5"
+{login}
 [database]
 dsn = "{dsn}"
 [limits]
@@ -47,7 +48,7 @@ topics = ["harbour/ais"]
 
 
 def write_site(folder: Path, broker=None, dsn="host=127.0.0.1 port=1 dbname=none", **more) -> Path:
-    values = {"linger_ms": 5, "snapshot_every_s": 0.5, **more}
+    values = {"linger_ms": 5, "snapshot_every_s": 0.5, "login": "", **more}
     host, port = ("127.0.0.1", 1) if broker is None else (broker.host, broker.port)
     path = folder / "site.toml"
     path.write_text(SITE.format(host=host, port=port, dsn=dsn.replace('"', '\\"'), **values))

@@ -42,6 +42,13 @@ def test_links_between_pages_lead_somewhere():
             assert (page.parent / target).exists(), f"{page}: {target}"
 
 
+def test_every_claim_about_delivery_names_a_test_that_is_there():
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "delivery.md").read_text()))
+    tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert len(named) > 40
+    assert named <= set(re.findall(r"^def (test_\w+)", tests, re.MULTILINE))
+
+
 def test_every_decision_has_its_number_once():
     numbers = [page.name[:3] for page in (ROOT / "docs" / "decisions").glob("*.md")]
     assert len(numbers) == len(set(numbers))
