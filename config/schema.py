@@ -256,6 +256,14 @@ class ServeTable(Table):
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8080
+    hosts: list[str] = []
+    tls: TlsTable | None = None
+
+    @model_validator(mode="after")
+    def _own_certificate(self) -> Self:
+        if self.tls is not None and self.tls.certificate is None:
+            raise ValueError("tls: certificate and key of the page must be given")
+        return self
 
 
 def _unique_ids(sensors: list[SensorTable]) -> None:

@@ -17,6 +17,7 @@ are never mixed up. It reads; it never writes.
 `console.app`            `create_app`: the routes
 `console.describe`       the OpenAPI document, written by hand
 `console.guard`          host and origin checks, security headers, JSON errors
+`console.door`           HTTPS: operators' certificates, and their revocation
 `console.server`         `serve` and `ServerThread`: uvicorn with a clean shutdown
 `console/static/`        the page: plain ES modules, one idea a file
 =======================  =================================================================

@@ -11,6 +11,8 @@ from typing import Self
 import uvicorn
 from starlette.types import ASGIApp
 
+from console.door import Door
+
 GRACE_S = 3.0
 """Seconds that open requests and sockets get when the server stops."""
 
@@ -59,6 +61,7 @@ async def serve(
     *,
     ready: Callable[[int], None] | None = None,
     stop: asyncio.Event | None = None,
+    door: Door | None = None,
 ) -> None:
     """Serve in the running loop until `stop` is set or the task is cancelled.
 
@@ -75,6 +78,8 @@ async def serve(
         Called with the port once requests are answered.
     stop
         Set by the caller to end it.
+    door
+        HTTPS, for who has a certificate; None: in the clear, for everybody.
 
     Raises
     ------
@@ -82,25 +87,34 @@ async def serve(
         If the address cannot be had.
     """
     with listen(host, port) as sock:
-        server = _Server(
-            uvicorn.Config(
-                app,
-                # `websockets-sansio` is the implementation that uses no deprecated part of
-                # websockets 15 (`websockets` does: websockets.legacy).
-                ws="websockets-sansio",
-                ws_per_message_deflate=False,
-                ws_max_size=MAX_ANSWER_BYTES,
-                http="h11",
-                lifespan="on",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=round(GRACE_S),
-            )
+        config = uvicorn.Config(
+            app,
+            # `websockets-sansio` is the implementation that uses no deprecated part of
+            # websockets 15 (`websockets` does: websockets.legacy).
+            ws="websockets-sansio",
+            ws_per_message_deflate=False,
+            ws_max_size=MAX_ANSWER_BYTES,
+            http="h11" if door is None else door.protocol(),
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=round(GRACE_S),
         )
+        if door is not None:
+            config.load()
+            config.ssl = door.context
+        server = _Server(config)
         running = asyncio.create_task(server.serve(sockets=[sock]), name="console.server")
         stopping = asyncio.create_task((stop or asyncio.Event()).wait(), name="console.stop")
         starting = asyncio.create_task(server.up.wait(), name="console.start")
+        watching = (
+            None
+            if door is None
+            else asyncio.create_task(
+                door.watch(lambda: server.server_state.connections), name="console.door"
+            )
+        )
         try:
             await asyncio.wait({running, starting}, return_when=asyncio.FIRST_COMPLETED)
             if ready is not None and not running.done():
@@ -108,9 +122,10 @@ async def serve(
             await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             server.should_exit = True
-            for task in (stopping, starting):
+            tasks = [task for task in (stopping, starting, watching) if task is not None]
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(stopping, starting, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             try:
                 await running
             finally:
@@ -129,7 +144,7 @@ class ServerThread:
 
     Parameters
     ----------
-    app, host, port
+    app, host, port, door
         As for `serve`.
 
     Examples
@@ -138,8 +153,11 @@ class ServerThread:
     ...     print(server.url)
     """
 
-    def __init__(self, app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self, app: ASGIApp, host: str = "127.0.0.1", port: int = 0, door: Door | None = None
+    ) -> None:
         self._app = app
+        self._door = door
         self._host = host
         self._asked_port = port
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -153,7 +171,8 @@ class ServerThread:
     def url(self) -> str:
         """Where it answers, without a slash at the end."""
         host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self.port}"
+        scheme = "http" if self._door is None else "https"
+        return f"{scheme}://{host}:{self.port}"
 
     def start(self) -> Self:
         """Start, and return once it answers.
@@ -208,4 +227,11 @@ class ServerThread:
             self.port = port
             self._up.set()
 
-        await serve(self._app, self._host, self._asked_port, ready=ready, stop=self._stop)
+        await serve(
+            self._app,
+            self._host,
+            self._asked_port,
+            ready=ready,
+            stop=self._stop,
+            door=self._door,
+        )

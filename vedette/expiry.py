@@ -72,6 +72,8 @@ def tables(site: Site) -> Iterator[tuple[str, TlsTable]]:
     """Every ``tls`` of a site file, with its key."""
     if site.broker.tls is not None:
         yield "broker.tls", site.broker.tls
+    if site.serve.tls is not None:
+        yield "serve.tls", site.serve.tls
     for partner in site.partners:
         if partner.tls is not None:
             yield f"partner {partner.id!r}.tls", partner.tls

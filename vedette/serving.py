@@ -29,6 +29,7 @@ from vedette.broker.refusals import Follower, follower_of
 from vedette.entry import run_process
 from vedette.expiry import ExpiryWatch
 from vedette.lastword import last_word
+from vedette.page_door import door_of
 from vedette.partner_status import PartnerGauges, PartnerStatus
 from vedette.storing import Storing, StoringStatus
 from vedette.tail import Tail
@@ -281,8 +282,8 @@ class Serve:
         gives = {partner.id: partner.agreement is not None for partner in site.partners}
         self.partners = PartnerStatus(site.data_dir, gives, time.time_ns())
         self.source = NodeSource(site, self.tail, self.storing, self.partners)
-        app = create_app(self.source, node=site.node)
-        self.server = ServerThread(app, site.serve.host, site.serve.port)
+        app = create_app(self.source, node=site.node, hosts=site.serve.hosts)
+        self.server = ServerThread(app, site.serve.host, site.serve.port, door_of(site))
 
     def run(self) -> None:
         """Serve until `stopping` is set, then store the rest and end.

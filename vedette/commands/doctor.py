@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import shutil
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,8 +18,8 @@ from adapters.registry import load_all
 from config import Site, load_site
 from journal.scan import total_bytes
 from link.publisher import Publisher
-from link.settings import ClientSettings
-from model.errors import ConfigError, StorageError
+from link.settings import ClientSettings, Tls
+from model.errors import ConfigError, LinkError, StorageError
 from storage.connection import connect
 from vedette.doctor_journal import BROKEN, LOOK, Finding, Report, data_folder, examine
 from vedette.local.broker import find_mosquitto
@@ -174,7 +175,25 @@ def _site(path: Path) -> list[Report]:
     return reports
 
 
+def _handshake(report: Report, site: Site, tls: Tls) -> None:
+    """Shake hands and no more: a second client of the node's identity would push the core out."""
+    name = f"{site.broker.host}:{site.broker.port}"
+    try:
+        address = (site.broker.host, site.broker.port)
+        with (
+            socket.create_connection(address, timeout=BROKER_S) as plain,
+            tls.context().wrap_socket(plain, server_hostname=site.broker.host) as secure,
+        ):
+            report.facts["broker"] = f"{name} answers ({secure.version()}); not asked further"
+    except (OSError, LinkError) as error:
+        advice = "start it, or mend [broker] in the site file; see docs/identities.md"
+        report.findings.append(Finding(BROKEN, name, f"broker: {error}", advice))
+
+
 def _broker(report: Report, site: Site) -> None:
+    if (tls := site.tls(site.broker.tls)) is not None:
+        _handshake(report, site, tls)
+        return
     settings = ClientSettings(
         host=site.broker.host,
         port=site.broker.port,

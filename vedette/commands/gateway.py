@@ -19,8 +19,8 @@ from rich.text import Text
 from config import load_site
 from ingest.outbox import Outbox
 from ingest.receipts import source_sensors
-from link.settings import ClientSettings
-from model.errors import ConfigError
+from link.settings import ClientSettings, Tls
+from model.errors import ConfigError, LinkError
 from vedette.gateway import Bounds, Gateway, Where
 from vedette.gateway_inputs import (
     Hopper,
@@ -41,6 +41,8 @@ examples:
   vedette gateway --site site.toml --sensor ais-1 --udp 0.0.0.0:10110
   vedette gateway --site site.toml --sensor radar-1 --follow /var/log/radar.jsonl
   vedette gateway --site site.toml --sensor uav-1 --device /dev/ttyUSB0 --split none
+  vedette gateway --broker north.example:8883 --node north --sensor radar-1 --source mast-1 \
+      --ca trust.pem --certificate certificate.pem --key key.pem < radar.jsonl
 
 Everything goes into the outbox, a file, before it is sent, and leaves it when the node says that it
 has it in its journal. Nothing is dropped: when the outbox is full, nothing more is read until there
@@ -73,6 +75,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--mode", choices=("live", "exercise"), default="live", help="of --node")
     parser.add_argument("--username", help="at the broker, with --broker")
     parser.add_argument("--password-file", type=Path, metavar="FILE")
+    parser.add_argument("--ca", type=Path, metavar="FILE", help="authorities of the broker: TLS")
+    parser.add_argument("--certificate", type=Path, metavar="FILE", help="of the source, with --ca")
+    parser.add_argument("--key", type=Path, metavar="FILE", help="of the certificate")
     parser.add_argument("--sensor", required=True, metavar="ID", help="whose bytes they are")
     parser.add_argument(
         "--source", metavar="ID", help="under which receipts come (default: as in SITE, else ID)"
@@ -145,12 +150,17 @@ def _where(args: argparse.Namespace) -> Where:
         ids = site.engine.sensors.ids
         if args.sensor not in ids:
             raise ConfigError([f"--sensor: {args.sensor!r} is not in {args.site}"])
+        tls = _tls(args)
+        if tls is None and site.broker.tls is not None:
+            # The site file names the node's own, and whoever shows that pushes the core out.
+            raise ConfigError([f"--ca: is missing, as the broker of {args.site} speaks TLS"])
         settings = ClientSettings(
             host=site.broker.host,
             port=site.broker.port,
             client_id=client,
-            username=site.broker.username,
-            password=site.password,
+            username=None if tls is not None else site.broker.username,
+            password=None if tls is not None else site.password,
+            tls=tls,
             protocol=site.broker.protocol,
         )
         speaks = source_sensors(ids, site.sources)
@@ -169,10 +179,30 @@ def _where(args: argparse.Namespace) -> Where:
             raise ConfigError([f"--password-file: {error}"]) from error
     host, port = _address("--broker", args.broker)
     settings = ClientSettings(
-        host=host, port=port, client_id=client, username=args.username, password=password
+        host=host,
+        port=port,
+        client_id=client,
+        username=args.username,
+        password=password,
+        tls=_tls(args),
     )
     root = "vedette-exercise" if args.mode == "exercise" else "vedette"
     return Where(settings, f"{root}/{args.node}", args.sensor, args.source or args.sensor)
+
+
+def _tls(args: argparse.Namespace) -> Tls | None:
+    if args.ca is None:
+        if args.certificate is not None or args.key is not None:
+            raise ConfigError(["--ca: is missing (--certificate and --key go with it)"])
+        return None
+    if (args.certificate is None) != (args.key is None):
+        raise ConfigError(["--certificate and --key belong together"])
+    tls = Tls(args.ca, args.certificate, args.key)
+    try:
+        tls.context()
+    except LinkError as error:
+        raise ConfigError([str(error)]) from error
+    return tls
 
 
 def _address(key: str, text: str) -> tuple[str, int]:
