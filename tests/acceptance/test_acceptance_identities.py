@@ -1,6 +1,8 @@
 """From `vedette pki init` to stored tracks: a node, its broker and a source with certificates."""
 
 import json
+import subprocess
+import sys
 import urllib.request
 
 import pytest
@@ -138,6 +140,32 @@ def test_a_source_with_a_certificate_has_its_tracks_stored(node, database, capsy
 
     until(audited, what=node.log)
     assert main(["audit", "verify", str(audit.path)]) == 0
+
+    # What stands beside the hardware goes by the same certificate, until the node's receipt.
+    assert source.stop()
+    current = node.folder / "pki" / "issued" / "source" / "gateway-1" / "current"
+    lines = node.folder / "lines.jsonl"
+    lines.write_bytes(b"".join(report(1000 + number) + b"\n" for number in range(5)))
+    command = [
+        "gateway", "--broker", f"{LOOPBACK}:{node.port}", "--node", "north",
+        "--sensor", "radar-1", "--source", "gateway-1", "--ca", str(current / "trust.pem"),
+        "--certificate", str(current / "certificate.pem"), "--key", str(current / "key.pem"),
+        "--outbox", str(node.folder / "radar-1.outbox"), "--wait-s", "90", "--json",
+    ]  # fmt: skip
+    with lines.open("rb") as stdin:
+        done = subprocess.run(
+            [sys.executable, "-m", "vedette", *command],
+            stdin=stdin,
+            capture_output=True,
+            timeout=150,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert (told["taken"], told["stored"], told["waiting"]) == (5, 5, 0)
+    source = node.source()
+    until(lambda: source.status.connected)
+
     metrics = node.get("/metrics").decode()
     assert 'vedette_certificate_expires_days{use="broker.tls.certificate"} 397.' in metrics
     healthy = json.loads(node.get("/api/status"))["status"]["serve"]
