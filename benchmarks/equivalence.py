@@ -84,17 +84,15 @@ def differences(found: Sequence[OutputBatch], expected: Sequence[OutputBatch]) -
     list of str
         A line for each column that differs, with the journal offset of the first row that does.
     """
-    problems = []
-    for name, kind in (("detections", Detections), ("updates", TrackUpdates)):
-        one, two = (
-            kind.concat([getattr(batch, name) for batch in batches]) for batches in (found, expected)
-        )
-        offsets = one.offset if isinstance(one, Detections) else one.known_offset
-        problems += columns(name, one.columns(), two.columns(), offsets)
-    refused = [[item for batch in batches for item in batch.quarantined] for batches in (found, expected)]
-    if refused[0] != refused[1]:
-        at = _first(refused[0], refused[1])
-        problems.append(f"quarantined: {len(refused[0])} and {len(refused[1])}; the first: {at}")
+    problems: list[str] = []
+    one, two = (Detections.concat([b.detections for b in run]) for run in (found, expected))
+    problems += columns("detections", one.columns(), two.columns(), one.offset)
+    first, second = (TrackUpdates.concat([b.updates for b in run]) for run in (found, expected))
+    problems += columns("updates", first.columns(), second.columns(), first.known_offset)
+    refused, again = ([item for b in run for item in b.quarantined] for run in (found, expected))
+    if refused != again:
+        difference = _first(refused, again)
+        problems.append(f"quarantined: {len(refused)} and {len(again)}; the first: {difference}")
     return problems
 
 
@@ -125,15 +123,16 @@ def columns(
         equal = values == other
         if values.dtype.kind == "f":
             equal = equal | (np.isnan(values) & np.isnan(other))
-        rows = np.flatnonzero(~equal.reshape(len(values), -1).all(axis=1)) if len(values) else ()
-        if len(rows):
-            where = f"row {rows[0]}"
-            if len(offsets) == len(values):
-                where += f" of input {offsets[rows[0]]}"
-            problems.append(
-                f"{name}.{column}: {len(rows)} of {len(values)} rows differ, first {where}: "
-                f"{values[rows[0]]} and {other[rows[0]]}"
-            )
+        if equal.all():
+            continue
+        rows = np.flatnonzero(~equal.reshape(len(values), -1).all(axis=1)).tolist()
+        where = f"row {rows[0]}"
+        if len(offsets) == len(values):
+            where += f" of input {offsets[rows[0]]}"
+        problems.append(
+            f"{name}.{column}: {len(rows)} of {len(values)} rows differ, first {where}: "
+            f"{values[rows[0]]} and {other[rows[0]]}"
+        )
     return problems
 
 

@@ -141,8 +141,11 @@ def recoveries(faults: Sequence[tuple[Fault, int]], found: Series) -> list[dict[
         moments = getattr(found, WORKS_AGAIN[fault.target])
         frozen = fault.action == Action.FREEZE
         begin = time_ns + (round(fault.seconds * NS_PER_S) if frozen else 0)
-        place = int(np.searchsorted(moments, begin, side="right"))
-        end = int(moments[place]) if place < len(moments) else None
+        if fault.target == Target.SUPERVISOR and not frozen:
+            end = _after_pause(moments, begin)
+        else:
+            place = int(np.searchsorted(moments, begin, side="right"))
+            end = int(moments[place]) if place < len(moments) else None
         quiet = (time_ns - round(BEFORE_S * NS_PER_S), begin if end is None else end)
         rows.append(
             {
@@ -165,6 +168,18 @@ BEFORE_S = 3.0
 """A recovery is of one fault alone if the one before was over so long before it, s."""
 
 _SUPERVISED = (Target.CORE, Target.SERVE, Target.PUBLISHER, Target.BACKEND)
+
+
+ORPHANED_S = 6.0
+"""A core whose supervisor was killed ends in good order within so long, s, and works meanwhile."""
+
+
+def _after_pause(moments: Int64s, begin: int) -> int | None:
+    """End of the longest pause that began soon after a moment."""
+    first = int(np.searchsorted(moments, begin))
+    last = int(np.searchsorted(moments, begin + round(ORPHANED_S * NS_PER_S)))
+    near = np.array([begin, *moments[first : last + 1].tolist()])
+    return int(near[1 + np.diff(near).argmax()]) if len(near) > 1 else None
 
 
 def _lasts_ns(fault: Fault) -> int:

@@ -233,9 +233,7 @@ def _first_part(batch: OutputBatch, through: int) -> OutputBatch:
     )
 
 
-def _history(
-    evidence: Evidence, found: Sequence[OutputBatch], last: int, verdict: Verdict
-) -> None:
+def _history(evidence: Evidence, found: Sequence[OutputBatch], last: int, verdict: Verdict) -> None:
     """Compare the database with the output log, row for row and bit for bit."""
     with psycopg.connect(evidence.dsn) as connection:
         row = connection.execute(
@@ -247,14 +245,15 @@ def _history(
     kept = _until(found, through)
     names = found[-1].sensor_ids if found else ()
     history = History(evidence.dsn, NODE, names)
-    for name, kind, stored in (
-        ("database updates", TrackUpdates, history.updates()),
-        ("database detections", Detections, history.detections()),
-    ):
-        attribute = "updates" if kind is TrackUpdates else "detections"
-        rows = kind.concat([getattr(batch, attribute) for batch in kept])  # type: ignore[attr-defined] # both have it
-        offsets = rows.known_offset if attribute == "updates" else rows.offset
-        verdict.problems += columns(name, rows.columns(), stored.columns(), offsets)
+    updates = TrackUpdates.concat([batch.updates for batch in kept])
+    verdict.problems += columns(
+        "database updates", updates.columns(), history.updates().columns(), updates.known_offset
+    )
+    detections = Detections.concat([batch.detections for batch in kept])
+    stored = history.detections()
+    verdict.problems += columns(
+        "database detections", detections.columns(), stored.columns(), detections.offset
+    )
 
 
 def _shared(evidence: Evidence, expected: Sequence[OutputBatch], verdict: Verdict) -> None:
@@ -295,4 +294,3 @@ def _shared(evidence: Evidence, expected: Sequence[OutputBatch], verdict: Verdic
     one, two = rows.take(open_rows).columns(), taken.updates.take(order[open_rows]).columns()
     leave_out = [name for name in one if name not in WIRE]
     verdict.problems += columns("partner", one, two, (), leave_out)
-

@@ -56,9 +56,11 @@ class JournalReceipts:
         keys = []
         try:
             while records := self._reader.read(self._next):
-                for record in records:
-                    if record.kind == Kind.MESSAGE and record.topic.split("/")[3] in self._sensors:
-                        keys.append(key_of(record.topic, record.payload))
+                keys += [
+                    key_of(one.topic, one.payload)
+                    for one in records
+                    if one.kind == Kind.MESSAGE and one.topic.split("/")[3] in self._sensors
+                ]
                 self._next = records[-1].offset + 1
         except OffsetBeyondEnd:  # the node has not made its journal yet
             pass

@@ -34,9 +34,10 @@ def tree(pid: int) -> list[int]:
 def command(pid: int) -> str:
     """Command line of a process; empty: it is gone."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except (FileNotFoundError, ProcessLookupError):
         return ""
+    return b" ".join(words).decode(errors="replace")
 
 
 def freeze(pids: Sequence[int], seconds: float) -> "subprocess.Popen[bytes]":

@@ -14,6 +14,7 @@ import psycopg
 from benchmarks.chaos.book import read_book
 from benchmarks.chaos.evidence import Series, recoveries, series
 from benchmarks.chaos.oracle import Evidence, Verdict, judge
+from benchmarks.chaos.partner import AGREEMENT, PARTIES, PARTNER
 from benchmarks.chaos.plan import Fault, Plan
 from benchmarks.chaos.stage import Stage
 from benchmarks.chaos.traffic import NODE
@@ -218,8 +219,6 @@ def _stored(stage: Stage) -> int:
 
 def _wait_for_partner(stage: Stage, say: Say, done: int, sent: int) -> None:
     """Let a publisher give what the partner has not got yet."""
-    from benchmarks.chaos.partner import AGREEMENT, PARTIES, PARTNER
-
     folder = stage.data / "partners" / PARTNER / AGREEMENT
     say("the partner", done, sent)
     with stage.publish_rest():

@@ -84,9 +84,7 @@ class Stage:
             stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
             base = private_folder("vedette-chaos-servers-", server_user())
             stack.callback(shutil.rmtree, base, ignore_errors=True)
-            self.database = stack.enter_context(
-                EmbeddedPostgres(base / "data", settings=SETTINGS)
-            )
+            self.database = stack.enter_context(EmbeddedPostgres(base / "data", settings=SETTINGS))
             self.broker = stack.enter_context(LocalBroker(base / "broker"))
             stack.callback(self._end)
             self._write_files()

@@ -1,0 +1,98 @@
+"""``python -m benchmarks.chaos {faults,report} …``."""
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+"""Libraries start no threads of their own beside so many processes."""
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells give it."""
+
+
+def _faults(args: argparse.Namespace) -> int:
+    from benchmarks.chaos.campaign import Campaign, Settings, totals
+    from benchmarks.chaos.progress import Shown
+    from benchmarks.chaos.report import write_report
+
+    settings = None if args.resume else Settings(args.seed, args.faults, args.per_round)
+    try:
+        campaign = Campaign(args.out, settings)
+    except FileExistsError:
+        return _mistake(f"{args.out}: holds a campaign already; --resume goes on with it")
+    except FileNotFoundError:
+        return _mistake(f"{args.out}: holds no campaign to go on with")
+    with Shown(campaign) as shown:
+        for one in campaign.left():
+            outcome = campaign.run(one, shown.say)
+            write_report(campaign)
+            shown.ended(outcome)
+    rounds = campaign.ended()
+    shown.total(totals(rounds), write_report(campaign))
+    return int(any(one["problems"] for one in rounds))
+
+
+def _report(args: argparse.Namespace) -> int:
+    from benchmarks.chaos.campaign import Campaign
+    from benchmarks.chaos.report import write_report
+
+    try:
+        campaign = Campaign(args.out, None)
+    except FileNotFoundError:
+        return _mistake(f"{args.out}: holds no campaign")
+    sys.stdout.write(f"{write_report(campaign)}\n")
+    return int(any(one["problems"] for one in campaign.ended()))
+
+
+def _mistake(text: str) -> int:
+    sys.stderr.write(text + "\n")
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.chaos",
+        epilog="Example: python -m benchmarks.chaos faults --seed 7 --faults 100 --out chaos",
+    )
+    commands = parser.add_subparsers(required=True)
+    faults = commands.add_parser("faults", help="kill and freeze a node, and judge it from outside")
+    faults.add_argument("--seed", type=int, default=1, help="gives every fault of every round")
+    faults.add_argument("--faults", type=int, default=1_000)
+    faults.add_argument("--per-round", type=int, default=50)
+    faults.add_argument("--resume", action="store_true", help="go on with the campaign in --out")
+    faults.set_defaults(run=_faults)
+    report = commands.add_parser("report", help="write report.html of a campaign anew")
+    report.set_defaults(run=_report)
+    for one in (faults, report):
+        one.add_argument("--out", type=Path, default=Path("chaos"), metavar="DIR")
+    return parser
+
+
+def _stop(number: int, _frame: Any) -> None:
+    """End in good order; whoever is impatient waits, for nothing may be left running."""
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, signal.SIG_IGN)
+    raise KeyboardInterrupt(signal.Signals(number).name)
+
+
+def main() -> int:
+    """Run a command; 0: all is well, 1: something was wrong, 2: a mistake of the caller."""
+    args = _parser().parse_args()
+    for name in ONE_THREAD:
+        os.environ.setdefault(name, "1")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
+    try:
+        status: int = args.run(args)
+    except KeyboardInterrupt as stopped:
+        sys.stderr.write(f"\nstopped ({stopped}); what had ended is saved\n")
+        return INTERRUPTED
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
