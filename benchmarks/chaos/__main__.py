@@ -1,6 +1,7 @@
-"""``python -m benchmarks.chaos {faults,report} …``."""
+"""``python -m benchmarks.chaos {faults,report,recovery,…} …``."""
 
 import argparse
+import json
 import os
 import signal
 import sys
@@ -18,6 +19,7 @@ def _faults(args: argparse.Namespace) -> int:
     from benchmarks.chaos.campaign import Campaign, Settings, totals
     from benchmarks.chaos.progress import Shown
     from benchmarks.chaos.report import write_report
+    from fusion.warm import warm_up
 
     settings = None if args.resume else Settings(args.seed, args.faults, args.per_round)
     try:
@@ -26,8 +28,11 @@ def _faults(args: argparse.Namespace) -> int:
         return _mistake(f"{args.out}: holds a campaign already; --resume goes on with it")
     except FileNotFoundError:
         return _mistake(f"{args.out}: holds no campaign to go on with")
+    warm_up()  # else the first node spends minutes compiling kernels
     with Shown(campaign) as shown:
         for one in campaign.left():
+            if args.only not in (None, one.number):
+                continue
             outcome = campaign.run(one, shown.say)
             write_report(campaign)
             shown.ended(outcome)
@@ -48,6 +53,19 @@ def _report(args: argparse.Namespace) -> int:
     return int(any(one["problems"] for one in campaign.ended()))
 
 
+def _recovery(args: argparse.Namespace) -> int:
+    from benchmarks.chaos.recovery import run
+
+    figures = run(args.kills, _say, args.rate_hz)
+    sys.stdout.write(json.dumps(figures) + "\n")
+    return int(not figures["kept"])
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
 def _mistake(text: str) -> int:
     sys.stderr.write(text + "\n")
     return 2
@@ -63,10 +81,15 @@ def _parser() -> argparse.ArgumentParser:
     faults.add_argument("--seed", type=int, default=1, help="gives every fault of every round")
     faults.add_argument("--faults", type=int, default=1_000)
     faults.add_argument("--per-round", type=int, default=50)
+    faults.add_argument("--only", type=int, metavar="ROUND", help="this round alone")
     faults.add_argument("--resume", action="store_true", help="go on with the campaign in --out")
     faults.set_defaults(run=_faults)
     report = commands.add_parser("report", help="write report.html of a campaign anew")
     report.set_defaults(run=_report)
+    recovery = commands.add_parser("recovery", help="kill a core that has 10,000 tracks")
+    recovery.add_argument("--kills", type=int, default=5)
+    recovery.add_argument("--rate-hz", type=float, default=600.0, help="reports a second")
+    recovery.set_defaults(run=_recovery)
     for one in (faults, report):
         one.add_argument("--out", type=Path, default=Path("chaos"), metavar="DIR")
     return parser
