@@ -61,6 +61,16 @@ def _recovery(args: argparse.Namespace) -> int:
     return int(not figures["kept"])
 
 
+def _soak(args: argparse.Namespace) -> int:
+    from benchmarks.chaos.soak import run
+    from fusion.warm import warm_up
+
+    warm_up()
+    figures = run(args.minutes, args.out, _say, args.rate_hz)
+    sys.stdout.write("\n".join([*figures["failed"], figures["page"]]) + "\n")
+    return int(bool(figures["failed"]))
+
+
 def _say(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
@@ -90,7 +100,11 @@ def _parser() -> argparse.ArgumentParser:
     recovery.add_argument("--kills", type=int, default=5)
     recovery.add_argument("--rate-hz", type=float, default=600.0, help="reports a second")
     recovery.set_defaults(run=_recovery)
-    for one in (faults, report):
+    soak = commands.add_parser("soak", help="steady load for an hour: what grows")
+    soak.add_argument("--minutes", type=float, default=60.0)
+    soak.add_argument("--rate-hz", type=float, default=200.0, help="reports a second")
+    soak.set_defaults(run=_soak)
+    for one in (faults, report, soak):
         one.add_argument("--out", type=Path, default=Path("chaos"), metavar="DIR")
     return parser
 

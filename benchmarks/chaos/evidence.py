@@ -15,7 +15,8 @@ import psycopg
 from benchmarks.chaos.book import Line
 from benchmarks.chaos.partner import AGREEMENT, PARTNER
 from benchmarks.chaos.plan import Action, Fault, Target
-from benchmarks.chaos.traffic import NODE
+from benchmarks.chaos.traffic import NODE, Key
+from benchmarks.chaos.wire import key_of
 from benchmarks.equivalence import records
 from journal.codec import unpack_output
 from model.arrays import Floats, Int64s
@@ -32,15 +33,16 @@ class Series:
 
     Parameters
     ----------
-    sent, journaled, published, stored, given
-        A moment for each report written down, message journaled, output published, row of the
-        table of reports committed, ledger entry written.
+    sent, journaled, messages, published, stored, given
+        A moment for each report written down, report journaled for the first time, message
+        journaled, output published, row of the table of reports committed, ledger entry written.
     covered, latency_ms
         For each published report: when it was published, and how long after it was received.
     """
 
     sent: Int64s
     journaled: Int64s
+    messages: Int64s
     published: Int64s
     stored: Int64s
     given: Int64s
@@ -78,7 +80,12 @@ def series(data: Path, dsn: str, books: Sequence[Line]) -> Series:
     books
         What was sent.
     """
-    journaled = [r.received_ns for r in records(data / "journal") if r.kind == Kind.MESSAGE]
+    messages: list[int] = []
+    first: dict[Key, int] = {}
+    for record in records(data / "journal"):
+        if record.kind == Kind.MESSAGE:
+            messages.append(record.received_ns)
+            first.setdefault(key_of(record.topic, record.payload), record.received_ns)
     published, covered, latency = [], [], []
     for record in records(data / "outputs"):
         if record.kind == Kind.OUTPUT:
@@ -96,7 +103,8 @@ def series(data: Path, dsn: str, books: Sequence[Line]) -> Series:
     ledger = data / "partners" / PARTNER / AGREEMENT
     return Series(
         sent=_sorted([line.made_ns for line in books]),
-        journaled=_sorted(journaled),
+        journaled=_sorted(list(first.values())),
+        messages=_sorted(messages),
         published=_sorted(published),
         stored=_sorted([row[0] for row in stored if row[0] is not None]),
         given=_sorted([r.received_ns for r in records(ledger) if r.kind == Kind.OUTPUT]),
@@ -108,7 +116,7 @@ def series(data: Path, dsn: str, books: Sequence[Line]) -> Series:
 WORKS_AGAIN = {
     Target.CORE: "published",
     Target.SUPERVISOR: "published",
-    Target.BROKER: "journaled",
+    Target.BROKER: "messages",
     Target.SERVE: "stored",
     Target.POSTGRES: "stored",
     Target.BACKEND: "stored",
@@ -133,12 +141,13 @@ def recoveries(faults: Sequence[tuple[Fault, int]], found: Series) -> list[dict[
     list of dict
         ``number, target, action, seconds``: from the kill, or the end of the freeze, to the first
         thing that the target did after it; None: it had nothing to do any more. ``alone``: nothing
-        else was done from `BEFORE_S` before the fault until then. ``away``: how long we kept it
-        away, or frozen, s; a kill's seconds hold that.
+        was done to it or to what it `NEEDS` from `BEFORE_S` before the fault until then.
+        ``away``: how long we kept it away, or frozen, s; a kill's seconds hold that.
     """
     rows = []
     for fault, time_ns in faults:
         moments = getattr(found, WORKS_AGAIN[fault.target])
+        needs = (fault.target, *NEEDS[fault.target])
         frozen = fault.action == Action.FREEZE
         begin = time_ns + (round(fault.seconds * NS_PER_S) if frozen else 0)
         if fault.target == Target.SUPERVISOR and not frozen:
@@ -157,12 +166,26 @@ def recoveries(faults: Sequence[tuple[Fault, int]], found: Series) -> list[dict[
                 "alone": not any(
                     quiet[0] <= other_ns + _lasts_ns(other) and other_ns <= quiet[1]
                     for other, other_ns in faults
-                    if other.number != fault.number
+                    if other.number != fault.number and other.target in needs
                 ),
             }
         )
     return rows
 
+
+_CORE = (Target.CORE, Target.SUPERVISOR)
+_STORES = (Target.SERVE, Target.POSTGRES, Target.BACKEND, *_CORE)
+NEEDS = {
+    Target.CORE: _CORE,
+    Target.SUPERVISOR: _CORE,
+    Target.BROKER: _CORE,
+    Target.SERVE: _STORES,
+    Target.POSTGRES: _STORES,
+    Target.BACKEND: _STORES,
+    Target.PUBLISHER: _CORE,
+    Target.SOURCE: (),
+}
+"""What must work for it to be seen that a target does."""
 
 BEFORE_S = 3.0
 """A recovery is of one fault alone if the one before was over so long before it, s."""

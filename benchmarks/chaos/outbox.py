@@ -18,7 +18,7 @@ from benchmarks.chaos.wire import key_of
 from journal.reader import LogReader, OffsetBeyondEnd
 from model.records import Kind
 
-FIRST_AGAIN_S = 2.0
+FIRST_AGAIN_S = 4.0
 """Pause before a report that no receipt came for is published again, s; doubled each time."""
 
 LAST_AGAIN_S = 16.0
