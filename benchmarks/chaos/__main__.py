@@ -1,4 +1,4 @@
-"""``python -m benchmarks.chaos {faults,report,recovery,…} …``."""
+"""``python -m benchmarks.chaos {faults,report,soak,recovery,outage} …``."""
 
 import argparse
 import json
@@ -71,6 +71,16 @@ def _soak(args: argparse.Namespace) -> int:
     return int(bool(figures["failed"]))
 
 
+def _outage(args: argparse.Namespace) -> int:
+    from benchmarks.chaos.outage import run
+    from fusion.warm import warm_up
+
+    warm_up()
+    figures = run(args.away_s, args.rate_hz, _say)
+    sys.stdout.write(json.dumps(figures) + "\n")
+    return int(figures["missing"] != 0)
+
+
 def _say(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
@@ -104,6 +114,10 @@ def _parser() -> argparse.ArgumentParser:
     soak.add_argument("--minutes", type=float, default=60.0)
     soak.add_argument("--rate-hz", type=float, default=200.0, help="reports a second")
     soak.set_defaults(run=_soak)
+    outage = commands.add_parser("outage", help="PostgreSQL away under load")
+    outage.add_argument("--away-s", type=float, default=60.0)
+    outage.add_argument("--rate-hz", type=float, default=500.0, help="reports a second")
+    outage.set_defaults(run=_outage)
     for one in (faults, report, soak):
         one.add_argument("--out", type=Path, default=Path("chaos"), metavar="DIR")
     return parser
