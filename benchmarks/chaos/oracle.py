@@ -29,6 +29,7 @@ from benchmarks.chaos.traffic import NODE, Key
 from benchmarks.chaos.wire import key_of
 from benchmarks.equivalence import columns, differences, gaps, outputs, records, undisturbed
 from model.detections import Detections
+from model.errors import VedetteError
 from model.foreign import ForeignUpdates
 from model.ports import OutputBatch
 from model.records import Kind
@@ -245,14 +246,18 @@ def _history(evidence: Evidence, found: Sequence[OutputBatch], last: int, verdic
     kept = _until(found, through)
     names = found[-1].sensor_ids if found else ()
     history = History(evidence.dsn, NODE, names)
+    try:
+        found_updates, found_detections = history.updates(), history.detections()
+    except (VedetteError, LookupError, ValueError) as error:  # rows that do not belong together
+        verdict.problems.append(f"the database cannot be read back: {error!r}")
+        return
     updates = TrackUpdates.concat([batch.updates for batch in kept])
     verdict.problems += columns(
-        "database updates", updates.columns(), history.updates().columns(), updates.known_offset
+        "database updates", updates.columns(), found_updates.columns(), updates.known_offset
     )
     detections = Detections.concat([batch.detections for batch in kept])
-    stored = history.detections()
     verdict.problems += columns(
-        "database detections", detections.columns(), stored.columns(), detections.offset
+        "database detections", detections.columns(), found_detections.columns(), detections.offset
     )
 
 

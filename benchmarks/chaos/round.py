@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -135,6 +136,8 @@ def run_round(plan: Plan, keep: Path | None = None, say: Say = lambda *_: None) 
             _judge(stage, outcome, say)
         except VedetteError as error:
             outcome.verdict.problems.append(str(error))
+        except Exception:  # noqa: BLE001 - evidence that cannot even be read is a finding too
+            outcome.verdict.problems.append(traceback.format_exc())
         finally:
             outcome.seconds = time.monotonic() - began
             if keep is not None and not outcome.verdict.sound:
