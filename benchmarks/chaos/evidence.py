@@ -117,6 +117,7 @@ WORKS_AGAIN = {
     Target.CORE: "published",
     Target.SUPERVISOR: "published",
     Target.BROKER: "messages",
+    Target.LINK: "messages",
     Target.SERVE: "stored",
     Target.POSTGRES: "stored",
     Target.BACKEND: "stored",
@@ -179,6 +180,7 @@ NEEDS = {
     Target.CORE: _CORE,
     Target.SUPERVISOR: _CORE,
     Target.BROKER: _CORE,
+    Target.LINK: (Target.BROKER, *_CORE),
     Target.SERVE: _STORES,
     Target.POSTGRES: _STORES,
     Target.BACKEND: _STORES,
@@ -190,7 +192,7 @@ NEEDS = {
 BEFORE_S = 3.0
 """A recovery is of one fault alone if the one before was over so long before it, s."""
 
-_SUPERVISED = (Target.CORE, Target.SERVE, Target.PUBLISHER, Target.BACKEND)
+_SUPERVISED = (Target.CORE, Target.SERVE, Target.PUBLISHER, Target.BACKEND, Target.LINK)
 
 
 ORPHANED_S = 6.0

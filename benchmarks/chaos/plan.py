@@ -18,15 +18,19 @@ class Target(StrEnum):
     BACKEND = "backend"
     """One server process of PostgreSQL; the server then starts all of them anew."""
     SOURCE = "source"
+    LINK = "link"
+    """The connections to the broker: all of them, or every second one."""
 
 
 class Action(StrEnum):
     """What is done."""
 
     KILL = "kill"
-    """SIGKILL; of PostgreSQL to all its processes at once, as an immediate end."""
+    """SIGKILL; of PostgreSQL to all its processes at once, as an immediate end. Of connections:
+    they are reset, and what is under way is lost."""
     FREEZE = "freeze"
-    """SIGSTOP, and SIGCONT later: a machine that swaps, a disk that hangs, a debugger."""
+    """SIGSTOP, and SIGCONT later: a machine that swaps, a disk that hangs, a debugger. Of
+    connections: nothing is passed on meanwhile."""
 
 
 WEIGHTS = {
@@ -37,6 +41,7 @@ WEIGHTS = {
     Target.SOURCE: 12,
     Target.POSTGRES: 8,
     Target.BACKEND: 8,
+    Target.LINK: 12,
     Target.SUPERVISOR: 4,
 }
 """How often a target is chosen. The core most: it alone holds what the others can get again."""

@@ -27,8 +27,8 @@ KEY = (
 RECOVERY = (
     '<p class="soft">From the kill (where we kept it away: from its start; of a freeze: from its '
     "end) to the first thing that it did: core: an output; serve and PostgreSQL: a commit; "
-    "publisher: a ledger entry; broker: a journaled message. <i>Alone</i>: nothing was "
-    "done near it to what it needs.</p>"
+    "publisher: a ledger entry; broker and connections: a journaled message. <i>Alone</i>: "
+    "nothing was done near it to what it needs.</p>"
 )
 
 

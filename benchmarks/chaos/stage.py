@@ -17,6 +17,7 @@ from benchmarks.chaos.book import Progress
 from benchmarks.chaos.partner import PARTNER, Partner, agreement_text
 from benchmarks.chaos.plan import Action, Fault, Plan, Target
 from benchmarks.chaos.processes import alive, children, command, freeze, signal_all, tree
+from benchmarks.chaos.proxy import Proxy
 from benchmarks.chaos.source import SourceSettings
 from benchmarks.chaos.traffic import NODE, SENSORS, site_sensors
 from benchmarks.node import SETTINGS
@@ -86,6 +87,7 @@ class Stage:
             stack.callback(shutil.rmtree, base, ignore_errors=True)
             self.database = stack.enter_context(EmbeddedPostgres(base / "data", settings=SETTINGS))
             self.broker = stack.enter_context(LocalBroker(base / "broker"))
+            self.proxy = stack.enter_context(Proxy(self.broker.port))
             stack.callback(self._end)
             self._write_files()
             self._start_node()
@@ -100,7 +102,7 @@ class Stage:
     def _client(self, name: str) -> ClientSettings:
         broker = self.broker
         protocol: Protocol = "5" if broker.protocol == "5" else "3.1.1"
-        return ClientSettings(broker.host, broker.port, name, protocol=protocol)
+        return ClientSettings(broker.host, self.proxy.port, name, protocol=protocol)
 
     def _write_files(self) -> None:
         (self.folder / "south.toml").write_text(agreement_text(time.time_ns()))
@@ -212,6 +214,8 @@ class Stage:
 
     def strike(self, fault: Fault) -> str:
         """Do a fault; returns what was done, empty: its target does not run at present."""
+        if fault.target == Target.LINK:
+            return self._strike_link(fault)
         pids = [pid for pid in self._target(fault) if alive(pid)]
         if not pids:
             return ""
@@ -223,6 +227,14 @@ class Stage:
             return f"SIGKILL {len(pids)}"
         self._due.append((time.monotonic() + fault.seconds, again))
         return f"SIGKILL {len(pids)}, away for {fault.seconds} s"
+
+    def _strike_link(self, fault: Fault) -> str:
+        if fault.action == Action.KILL:
+            count = self.proxy.cut(1 + fault.part % 2)
+            return f"reset {count}" if count else ""
+        self.proxy.stand_still()
+        self._due.append((time.monotonic() + fault.seconds, self.proxy.flow))
+        return f"nothing passed on for {fault.seconds} s"
 
     def _kill(self, fault: Fault, pids: list[int]) -> Callable[[], None] | None:
         """Kill; returns how to start it again, None: somebody else does."""

@@ -12,6 +12,7 @@ LANES = {
     Target.SERVE: "serve",
     Target.PUBLISHER: "publisher",
     Target.BROKER: "broker",
+    Target.LINK: "connections",
     Target.POSTGRES: "PostgreSQL",
     Target.BACKEND: "PostgreSQL",
     Target.SOURCE: "sources",

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import subprocess
 from xml.etree import ElementTree as ET
 
@@ -17,6 +18,7 @@ from benchmarks.chaos.oracle import Verdict
 from benchmarks.chaos.outbox import LAST_AGAIN_S, Outbox
 from benchmarks.chaos.plan import Action, Fault, Target, plan
 from benchmarks.chaos.processes import alive, children, command, freeze, signal_all, tree
+from benchmarks.chaos.proxy import Proxy
 from benchmarks.chaos.report import write_report
 from benchmarks.chaos.round import Done, Outcome
 from benchmarks.chaos.slope import slope
@@ -117,6 +119,38 @@ def test_what_is_frozen_thaws_by_itself():
 def _state(pid):
     with open(f"/proc/{pid}/stat") as file:  # noqa: PTH123 - a file of the kernel
         return file.read().rsplit(")", 1)[1].split()[0]
+
+
+def test_a_proxy_passes_on_stands_still_and_cuts():
+    with socket.create_server(("127.0.0.1", 0)) as server, Proxy(server.getsockname()[1]) as proxy:
+        clients, servers = [], []
+        for _ in range(2):
+            clients.append(socket.create_connection(("127.0.0.1", proxy.port), 10.0))
+            servers.append(server.accept()[0])
+            clients[-1].sendall(b"there")
+            assert servers[-1].recv(10) == b"there"
+            servers[-1].sendall(b"back")
+            assert clients[-1].recv(10) == b"back"
+        proxy.stand_still()
+        clients[1].sendall(b"later")
+        servers[1].settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            servers[1].recv(10)
+        servers[1].settimeout(10.0)
+        proxy.flow()
+        assert servers[1].recv(10) == b"later"
+        assert proxy.cut(every=2) == 1
+        with pytest.raises(ConnectionResetError):
+            clients[0].recv(10)
+        clients[1].sendall(b"still")
+        assert servers[1].recv(10) == b"still"
+        clients[1].close()
+        assert servers[1].recv(10) == b""
+        server.close()  # nobody is there any more
+        with socket.create_connection(("127.0.0.1", proxy.port), 10.0) as client:
+            assert client.recv(10) == b""
+        for one in (*clients, *servers):
+            one.close()
 
 
 def moments(*seconds):
