@@ -6,10 +6,13 @@ has opened nothing: no log, no connection. When the core dies it is told to go, 
 like any other. It reads the site file only then.
 """
 
+import contextlib
 import os
 import sys
 
+from adapters.registry import load_all
 from fusion.warm import warm_up
+from model.errors import ConfigError
 from vedette import core
 from vedette.local.process import PARENT_FD
 from vedette.supervisor import GO
@@ -22,6 +25,8 @@ def main() -> int:
         sys.stderr.write("vedette.spare is started by the supervisor of `vedette run`\n")
         return 2
     warm_up()
+    with contextlib.suppress(ConfigError):  # the core will tell
+        load_all()
     if os.read(int(pipe), len(GO)) != GO:
         return 0
     return core.main()
