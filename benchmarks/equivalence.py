@@ -66,6 +66,25 @@ def undisturbed(journal: Path, step: int = STEP) -> list[OutputBatch]:
     return [engine.process(inputs[at : at + step]) for at in range(0, len(inputs), step)]
 
 
+def up_to(batches: Sequence[OutputBatch], through: int) -> list[OutputBatch]:
+    """Outputs of inputs up to one; a node that has ended has said nothing of those behind it."""
+    kept = [batch for batch in batches if batch.through <= through]
+    for batch in batches:
+        if batch.first <= through < batch.through:
+            rows = np.flatnonzero(batch.detections.offset <= through)
+            kept.append(
+                replace(
+                    batch,
+                    through=through,
+                    detections=batch.detections.take_reports(rows),
+                    updates=batch.updates.take(batch.updates.known_offset <= through),
+                    quarantined=tuple(one for one in batch.quarantined if one.offset <= through),
+                    foreign=batch.foreign.take(batch.foreign.updates.known_offset <= through),
+                )
+            )
+    return kept
+
+
 def gaps(found: Sequence[OutputBatch]) -> list[str]:
     """Where output records do not cover the inputs one after another, each once."""
     problems, through = [], -1

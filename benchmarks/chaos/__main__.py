@@ -108,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     report.set_defaults(run=_report)
     recovery = commands.add_parser("recovery", help="kill a core that has 10,000 tracks")
     recovery.add_argument("--kills", type=int, default=5)
-    recovery.add_argument("--rate-hz", type=float, default=600.0, help="reports a second")
+    recovery.add_argument("--rate-hz", type=float, default=400.0, help="reports a second")
     recovery.set_defaults(run=_recovery)
     soak = commands.add_parser("soak", help="steady load for an hour: what grows")
     soak.add_argument("--minutes", type=float, default=60.0)

@@ -27,7 +27,15 @@ from benchmarks.chaos.book import Line
 from benchmarks.chaos.partner import AGREEMENT, PARTIES, PARTNER
 from benchmarks.chaos.traffic import NODE, Key
 from benchmarks.chaos.wire import key_of
-from benchmarks.equivalence import columns, differences, gaps, outputs, records, undisturbed
+from benchmarks.equivalence import (
+    columns,
+    differences,
+    gaps,
+    outputs,
+    records,
+    undisturbed,
+    up_to,
+)
 from model.detections import Detections
 from model.errors import VedetteError
 from model.foreign import ForeignUpdates
@@ -120,7 +128,7 @@ def judge(evidence: Evidence, say: Callable[[str], None] = lambda _: None) -> Ve
     expected = undisturbed(evidence.data / "journal")
     verdict.problems += gaps(found)
     through = found[-1].through if found else -1
-    verdict.problems += differences(found, _until(expected, through))
+    verdict.problems += differences(found, up_to(expected, through))
     updates = TrackUpdates.concat([batch.updates for batch in found])
     verdict.counts["updates"] = len(updates)
     verdict.counts["tracks"] = len(np.unique(updates.track_id))
@@ -211,29 +219,6 @@ def _rows(
     return stored, let_go
 
 
-def _until(batches: Sequence[OutputBatch], through: int) -> list[OutputBatch]:
-    """Batches up to an input; behind it the node had ended."""
-    kept = []
-    for batch in batches:
-        if batch.through <= through:
-            kept.append(batch)
-        elif batch.first <= through:
-            kept.append(_first_part(batch, through))
-    return kept
-
-
-def _first_part(batch: OutputBatch, through: int) -> OutputBatch:
-    keep = np.flatnonzero(batch.detections.offset <= through)
-    return OutputBatch(
-        first=batch.first,
-        through=through,
-        sensor_ids=batch.sensor_ids,
-        detections=batch.detections.take_reports(keep),
-        updates=batch.updates.take(batch.updates.known_offset <= through),
-        quarantined=tuple(item for item in batch.quarantined if item.offset <= through),
-    )
-
-
 def _history(evidence: Evidence, found: Sequence[OutputBatch], last: int, verdict: Verdict) -> None:
     """Compare the database with the output log, row for row and bit for bit."""
     with psycopg.connect(evidence.dsn) as connection:
@@ -243,7 +228,7 @@ def _history(evidence: Evidence, found: Sequence[OutputBatch], last: int, verdic
     through = -1 if row is None else int(row[0])
     if through < last:
         verdict.problems.append(f"the database ends at input {through}, the last report is {last}")
-    kept = _until(found, through)
+    kept = up_to(found, through)
     names = found[-1].sensor_ids if found else ()
     history = History(evidence.dsn, NODE, names)
     try:
@@ -275,7 +260,7 @@ def _shared(evidence: Evidence, expected: Sequence[OutputBatch], verdict: Verdic
             lane.put(evidence.agreement)
             now_ns = evidence.agreement.valid_from_ns + 1
             updates = TrackUpdates.concat(
-                [batch.updates for batch in _until(expected, ledger.through)]
+                [batch.updates for batch in up_to(expected, ledger.through)]
             )
             if len(updates):
                 now_ns = int(updates.known[-1])
