@@ -31,7 +31,7 @@ BURST_S = 1.0
 """After a freeze at most so much is made up for in one turn, s."""
 
 PATIENCE_S = 5.0
-"""How long a publication waits for a broker that is away, s; then it is tried anew."""
+"""How long a publication waits for a broker that is away, s; then it is looked at again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,15 +150,21 @@ class Source:
         )
         publisher = Publisher(client, patience_s=PATIENCE_S)
         publisher.start()
+        waits = False
         while not self.done.is_set():
-            due = self.outbox.due(time.monotonic())
+            due = [] if waits else self.outbox.due(time.monotonic())
             try:
                 if due:
                     publisher.publish_all((one.topic, one.payload) for one in due)
+                elif waits:
+                    publisher.flush()
                 else:
                     self.done.wait(TURN_S)
-            except LinkError as error:  # it stays in the outbox, and becomes due again
+                waits = False
+            except LinkError as error:
+                # The publisher still has all of it; to give it more would be to send it twice.
                 log.warning("%s", error)
+                waits = True
         publisher.stop()
 
 
