@@ -24,8 +24,11 @@ LAST_DELAY_S = 5.0
 """Longest pause before a restart, s."""
 
 SPARE_AFTER_S = 5.0
-"""A spare is started when what it stands by for has run so long, s: two starts at once would only
+"""A spare is started when what it stands by for has run so long, s: two that load at once would only
 make each other slow."""
+
+NEXT_SPARE_S = 0.5
+"""The same where it was a spare itself, s: then it has loaded everything."""
 
 STEADY_S = 30.0
 """After so long without dying a process is given the first pause again, s."""
@@ -176,10 +179,11 @@ class Supervisor:
             if spare is not None and spare.poll() is None:
                 spare.tell(GO)
                 process.child = spare
+                process.spare_due = now + NEXT_SPARE_S
             else:
                 process.child = self._start(process, process.module)
+                process.spare_due = now + SPARE_AFTER_S
             process.started = now
-            process.spare_due = now + SPARE_AFTER_S
             log.info("started process=%s pid=%d", process.name, process.child.pid)
         return False
 
