@@ -24,8 +24,8 @@ LAST_DELAY_S = 5.0
 """Longest pause before a restart, s."""
 
 SPARE_AFTER_S = 5.0
-"""A spare is started when what it stands by for has run so long, s: two that load at once would only
-make each other slow."""
+"""A spare is started when what it stands by for has run so long, s: two that load at once only make
+each other slow."""
 
 NEXT_SPARE_S = 0.5
 """The same where it was a spare itself, s: then it has loaded everything."""
