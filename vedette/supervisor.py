@@ -30,8 +30,9 @@ each other slow."""
 NEXT_SPARE_S = 0.5
 """The same where it was a spare itself, s: then it has loaded everything."""
 
-STEADY_S = 30.0
-"""After so long without dying a process is given the first pause again, s."""
+STEADY_S = 10.0
+"""After so long without dying a process is given the first pause again, s: one that has recovered
+and worked is not the one that dies at its start."""
 
 LOOK_S = 0.05
 """Pause between two looks at the processes, s."""
