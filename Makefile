@@ -1,6 +1,6 @@
 # Two commands matter: make demo, make test. Both prepare everything they need in .venv.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench clean
+.PHONY: help setup demo test check bench chaos soak clean
 
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
@@ -33,7 +33,7 @@ $(STAMP): pyproject.toml uv.lock
 	@$(BIN)/python -m fusion.warm
 	@touch $@
 
-demo test bench: | $(CONSOLE)
+demo test bench chaos soak: | $(CONSOLE)
 
 demo: $(STAMP) ## two nodes that share, simulated sensors, live status and pages; Ctrl-C ends it
 	@$(BIN)/vedette demo
@@ -50,6 +50,12 @@ check: $(STAMP) ## ruff, mypy, import contracts
 
 bench: $(STAMP) ## figures, as ratios side by side in one run
 	@$(BIN)/python -m benchmarks all
+
+chaos: $(STAMP) ## 1,000 kills and freezes of a node, judged from outside; ARGS="--seed 7 --faults 100 --resume"
+	@$(BIN)/python -m benchmarks.chaos faults $(ARGS)
+
+soak: $(STAMP) ## an hour of steady load: what grows; ARGS="--minutes 10"
+	@$(BIN)/python -m benchmarks.chaos soak $(ARGS)
 
 clean: ## remove what setup and the tools made
 	rm -rf node_modules console/static/vendor .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,6 +1,7 @@
 """`LogReader`: reads a log by offset, from any process, while its writer writes."""
 
 import os
+from array import array
 from bisect import bisect_right
 from pathlib import Path
 from typing import Self
@@ -49,11 +50,15 @@ class OffsetBeyondEnd(JournalError):  # noqa: N818 - a state of the log, named a
 
 
 class _Index:
-    """Sparse map from offsets to positions in one segment."""
+    """Sparse map from offsets to positions in one segment.
+
+    Machine words, not Python's numbers, which take five times as much: a process that follows an
+    output log of 2 GB an hour makes thirty thousand entries.
+    """
 
     def __init__(self, first: int) -> None:
-        self.offsets = [first]
-        self.positions = [HEADER.size]
+        self.offsets = array("q", [first])
+        self.positions = array("q", [HEADER.size])
 
     def add(self, offset: int, position: int) -> None:
         if position >= self.positions[-1] + INDEX_BYTES:

@@ -1,7 +1,8 @@
 """`Supervisor`: keeps the processes of a node running, and ends them in order.
 
-A process that dies is started again after a pause that grows while it keeps dying. At a stop the
-core ends first, so that publishers can give and serve can store what it still wrote.
+A process that dies is started again after a pause that grows while it keeps dying. For the core a
+spare stands by that has loaded everything already (`vedette.spare`). At a stop the core ends first,
+so that publishers can give and serve can store what it still wrote.
 """
 
 import logging
@@ -22,8 +23,16 @@ FIRST_DELAY_S = 0.2
 LAST_DELAY_S = 5.0
 """Longest pause before a restart, s."""
 
-STEADY_S = 30.0
-"""After so long without dying a process is given the first pause again, s."""
+SPARE_AFTER_S = 5.0
+"""A spare is started when what it stands by for has run so long, s: two that load at once only make
+each other slow."""
+
+NEXT_SPARE_S = 0.5
+"""The same where it was a spare itself, s: then it has loaded everything."""
+
+STEADY_S = 10.0
+"""After so long without dying a process is given the first pause again, s: one that has recovered
+and worked is not the one that dies at its start."""
 
 LOOK_S = 0.05
 """Pause between two looks at the processes, s."""
@@ -36,6 +45,9 @@ SERVE_STOP_S = 4.0
 
 SHARE_STOP_S = 3.5
 """Longest that a publisher may take to stop, s."""
+
+GO = b"g"
+"""What a spare is told when it is needed."""
 
 WRONG = 2
 """Exit status of a process that says: my site file is wrong. It is not started again."""
@@ -56,6 +68,8 @@ class Process:
     vital
         Without it there is no node: if it refuses the site file, the node ends. Another is
         started again and again, for what it misses (a password) may come.
+    standby
+        Module of a process that loads everything and then waits to take its place; empty: none.
     """
 
     name: str
@@ -63,7 +77,10 @@ class Process:
     stop_s: float
     arguments: tuple[str, ...] = ()
     vital: bool = True
+    standby: str = ""
     child: Child | None = None
+    spare: Child | None = None
+    spare_due: float = 0.0
     started: float = 0.0
     due: float = 0.0
     delay: float = FIRST_DELAY_S
@@ -85,7 +102,7 @@ class Supervisor:
     def __init__(self, site: Path, partners: Sequence[str] = ()) -> None:
         self._site = site
         self.processes = [
-            Process("core", "vedette.core", CORE_STOP_S),
+            Process("core", "vedette.core", CORE_STOP_S, standby="vedette.spare"),
             *(
                 Process(f"share-{name}", "vedette.publishing", SHARE_STOP_S, (name,), vital=False)
                 for name in partners
@@ -138,6 +155,7 @@ class Supervisor:
         if child is not None:
             status = child.poll()
             if status is None:
+                self._stand_by(process, now)
                 return False
             child.wait()
             process.child = None
@@ -158,15 +176,38 @@ class Supervisor:
             process.delay = min(2 * process.delay, LAST_DELAY_S)
             process.restarts += 1
         if now >= process.due:
-            arguments = [str(self._site), *process.arguments]
-            process.child = Child.python(process.name, process.module, arguments)
+            spare, process.spare = process.spare, None
+            if spare is not None and spare.poll() is None:
+                spare.tell(GO)
+                process.child = spare
+                process.spare_due = now + NEXT_SPARE_S
+            else:
+                process.child = self._start(process, process.module)
+                process.spare_due = now + SPARE_AFTER_S
             process.started = now
             log.info("started process=%s pid=%d", process.name, process.child.pid)
         return False
 
+    def _start(self, process: Process, module: str) -> Child:
+        return Child.python(process.name, module, [str(self._site), *process.arguments])
+
+    def _stand_by(self, process: Process, now: float) -> None:
+        """See that a process that has run for a while has a spare, if it is to have one."""
+        if process.spare is not None and process.spare.poll() is not None:
+            process.spare.wait()
+            process.spare = None
+            process.spare_due = now + SPARE_AFTER_S
+        elif process.spare is None and process.standby and now >= process.spare_due:
+            process.spare = self._start(process, process.standby)
+            log.info("standing by process=%s pid=%d", process.name, process.spare.pid)
+
     def _stop(self, processes: Sequence[Process]) -> list[bool]:
         """End processes, side by side; returns of each whether it ended by itself."""
         began = time.monotonic()
+        for process in processes:
+            if process.spare is not None:
+                process.spare.kill()  # it has begun nothing
+                process.spare = None
         running = [process for process in processes if process.child is not None]
         whole = dict.fromkeys((process.name for process in processes), True)
         for process in running:

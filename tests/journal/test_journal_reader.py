@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 
 from journal.log import SegmentedLog
-from journal.reader import CHUNK_BYTES, LogReader, OffsetBeyondEnd, OffsetReleased
+from journal.reader import (
+    CHUNK_BYTES,
+    INDEX_BYTES,
+    LogReader,
+    OffsetBeyondEnd,
+    OffsetReleased,
+    _Index,
+)
 from journal.segment import HEADER, encode_header, encode_rows, segment_name
 from model.errors import JournalCorrupt, JournalError
 from model.records import Kind
@@ -281,3 +288,12 @@ def test_reader_beside_a_writer_that_is_killed_again_and_again(tmp_path: Path) -
             log.append(rows(end, end + 1))
             rest = reader.read(seen, max_records=10**6)
             assert rest == records(seen, end + 1)
+
+
+def test_the_index_of_a_reader_that_follows_for_long_stays_small():
+    index = _Index(0)
+    for entry in range(10_000):
+        index.add(entry * 100, (entry + 2) * INDEX_BYTES)
+    assert index.find(555_555) == (555_500, (5_555 + 2) * INDEX_BYTES)
+    taken = sys.getsizeof(index.offsets) + sys.getsizeof(index.positions)
+    assert taken / len(index.offsets) < 20  # bytes: two machine words, and room to grow

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from storage.history import History
-from tests.node.logs import outputs, payloads
+from tests.node.logs import assert_same, outputs, payloads, undisturbed
 from tests.node.site import REPORTS, publisher, report, until, write_site
 from vedette.local.process import Child
 
@@ -38,6 +38,11 @@ class NodeUnderTest:
     def pid(self, process) -> Any:
         """Process id of the newest start of a process."""
         found = [line for line in self.lines().splitlines() if f"started process={process}" in line]
+        return int(found[-1].rsplit("pid=", 1)[1]) if found else 0
+
+    def spare(self) -> Any:
+        """Process id of the newest spare of the core; 0: there was none yet."""
+        found = [line for line in self.lines().splitlines() if "standing by process=core" in line]
         return int(found[-1].rsplit("pid=", 1)[1]) if found else 0
 
     def get(self, path) -> Any:
@@ -135,9 +140,33 @@ def test_processes_that_die_come_back_and_nothing_is_missing(node, broker) -> No
 
 
 @MOSQUITTO
+def test_a_spare_takes_the_place_of_a_core_that_dies(node, broker) -> None:
+    node.wait_up()
+    source = publisher(broker)
+    send(source, 20)
+    spare = until(node.spare, what=node.lines)
+    os.kill(node.pid("core"), signal.SIGKILL)
+    until(lambda: node.pid("core") == spare and node.up(), what=node.lines)
+    send(source, 20, "b2")
+    until(lambda: History(node.dsn, "north").counts()["reports"] == 40, what=node.status)
+    assert node.lines().count("core started pid=") == 2
+    following = until(lambda: node.spare() not in {0, spare} and node.spare(), what=node.lines)
+    os.kill(following, signal.SIGKILL)  # one that dies while it waits is replaced
+    until(lambda: node.spare() != following, what=node.lines)
+    assert node.lines().count("died process=") == 1
+    assert node.child.terminate(10.0) == 0, node.lines()
+    assert not alive(node.spare())
+    assert not alive(spare)
+    assert_same(
+        outputs(node.folder / "data" / "outputs"), undisturbed(node.folder / "data" / "journal")
+    )
+    assert source.stop()
+
+
+@MOSQUITTO
 def test_nothing_outlives_a_supervisor_that_is_killed(node, broker) -> None:
     node.wait_up()
-    pids = [node.pid("core"), node.pid("serve")]
+    pids = [node.pid("core"), node.pid("serve"), until(node.spare, what=node.lines)]
     node.child.kill()
     until(lambda: not any(alive(pid) for pid in pids), what=node.lines)
 

@@ -211,6 +211,15 @@ class Child:
         """Send a signal, if it still runs."""
         self._process.send_signal(number)
 
+    def tell(self, word: bytes) -> None:
+        """Send bytes down the pipe that tells a child of `Child.python` of our end.
+
+        It must read them before it calls `watch_parent`. One that has ended hears nothing.
+        """
+        if self._pipe is not None:
+            with contextlib.suppress(BrokenPipeError):
+                os.write(self._pipe, word)
+
     def kill(self) -> int:
         """End it at once with SIGKILL and return the exit status."""
         self._process.kill()
