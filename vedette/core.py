@@ -237,7 +237,8 @@ class Core:
                     break
                 self._timers()
         if records[0].offset == self._next:
-            if self.relief.behind(records):
+            # A core that waited for a full disk was not slow, and has time for what gathered.
+            if self.relief.behind(records, max(intake.taken_ns, self.outputs.healed_ns)):
                 self._relieve(intake, records)
             for start in range(0, len(records), CHUNK):
                 self._process(records[start : start + CHUNK])

@@ -138,6 +138,11 @@ class Intake:
         Opened for writing; from `start` to `stop` nobody else may append to it.
     journaled
         Called on the journal's thread with records that have become durable, and when, UTC ns.
+
+    Attributes
+    ----------
+    taken_ns : int
+        When the first of the records taken last had become durable, UTC ns.
     """
 
     def __init__(
@@ -167,7 +172,8 @@ class Intake:
         self._loose: list[Token] = []
         self._stopping = threading.Event()
         self._ticker = threading.Thread(target=self._tick, name="ticks", daemon=True)
-        self._waiting: deque[list[Record]] = deque()
+        self._waiting: deque[tuple[list[Record], int]] = deque()
+        self.taken_ns = 0
         self._waiting_records = 0
         self._ready = threading.Condition()
         self._committer: GroupCommitter | None = None
@@ -244,20 +250,21 @@ class Intake:
                 self._ready.wait(timeout_s)
             if not self._waiting:
                 return None
-            records = list(self._waiting.popleft())
+            batch, self.taken_ns = self._waiting.popleft()
+            records = list(batch)
             while (
                 self._waiting
-                and len(records) + len(self._waiting[0]) <= most
-                and self._waiting[0][0].offset == records[-1].offset + 1
+                and len(records) + len(self._waiting[0][0]) <= most
+                and self._waiting[0][0][0].offset == records[-1].offset + 1
             ):
-                records += self._waiting.popleft()
+                records += self._waiting.popleft()[0]
             self._waiting_records -= len(records)
             return records
 
     def waiting(self) -> list[list[Record]]:
         """Batches that `take` will give, oldest first; they stay."""
         with self._ready:
-            return list(self._waiting)
+            return [records for records, _ in self._waiting]
 
     def configure(self, payload: bytes) -> bool:
         """Journal a configuration, which comes back by `take`; False: not now, ask again.
@@ -451,7 +458,7 @@ class Intake:
         self.receipts.offer(records)
         with self._ready:
             if self._waiting_records + len(records) <= BACKLOG:
-                self._waiting.append(list(records))
+                self._waiting.append((list(records), now_ns))
                 self._waiting_records += len(records)
             self._ready.notify()
         waiting: dict[PartnerLink, list[Token]] = {}

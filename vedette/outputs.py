@@ -101,6 +101,8 @@ class OutputLog:
         self._covered = self.through
         self._sensor_ids: tuple[str, ...] = ()
         self.stalled = ""
+        self.healed_ns = 0
+        """When there was room again for the last time, UTC ns; 0: there always was."""
 
     @property
     def end(self) -> int:
@@ -172,6 +174,8 @@ class OutputLog:
                     return None
                 self._make_room()
             else:
+                if self.stalled:
+                    self.healed_ns = now_ns
                 self.stalled = ""
                 self.through = batch.through
                 return now_ns

@@ -1,6 +1,6 @@
 """When the core is behind, and what it lets go of (`ingest.shedding` says in which order).
 
-While inputs are processed within `limits.shed_after_s` of their arrival nothing is shed. Beyond,
+While inputs are processed within `limits.shed_after_s` of their journaling nothing is shed. Beyond,
 of all that waits in memory just so much is left as can be processed in half that time, at the pace
 of late. What waits in the journal alone, after a start for example, is processed whole.
 """
@@ -62,12 +62,17 @@ class Relief:
         last_s = round((now_ns - self._last_ns) / NS_PER_S, 1) if self._last_ns else None
         return {"inputs": dict(self._counts), "last_s": last_s}
 
-    def behind(self, records: Sequence[Record]) -> bool:
-        """Whether it is time to decide: these records, next to be processed, waited too long."""
+    def behind(self, records: Sequence[Record], durable_ns: int) -> bool:
+        """Whether it is time to decide: these records, next to be processed, waited too long.
+
+        Counted from when the first of them had become durable, so that what a full disk or a
+        broker held back is not taken for a core that is slow.
+        """
         if not self._after_ns or time.monotonic() < self._due:
             return False
-        first = next((r.received_ns for r in records if r.kind == Kind.MESSAGE), None)
-        return first is not None and time.time_ns() - first > self._after_ns
+        if not any(record.kind == Kind.MESSAGE for record in records):
+            return False
+        return time.time_ns() - durable_ns > self._after_ns
 
     def decide(
         self, waiting: Sequence[Sequence[Record]], engine: Engine

@@ -1,6 +1,7 @@
 """A core that cannot keep up: what it lets go is journaled, and every replay decides alike."""
 
 import json
+import threading
 import time
 from typing import Any
 
@@ -13,7 +14,7 @@ from config import engine_config, load_site
 from model.errors import Reason
 from model.records import Kind, Record
 from tests.node.logs import assert_same, assert_whole, outputs, records, undisturbed
-from tests.node.site import publisher, report, until, write_site
+from tests.node.site import WAIT_S, publisher, report, until, write_site
 from tests.node.test_node_intake import run
 from vedette.core import Core
 from vedette.engine import Engine
@@ -30,12 +31,11 @@ def messages(received_ns: int, count: int, first: int = 1) -> list[Record]:
 
 def test_behind_only_when_messages_wait_too_long():
     now = time.time_ns()
-    relief = Relief(1.0)
-    assert not relief.behind(messages(now, 3))
-    assert relief.behind(messages(now - 2_000_000_000, 3))
-    tick = Record(1, Kind.TICK, now - 9_000_000_000, "", b"", 0)
-    assert not relief.behind([tick, *messages(now, 1)])
-    assert not Relief(0.0).behind(messages(now - 2_000_000_000, 3))
+    relief, waiting = Relief(1.0), messages(now, 3)
+    assert not relief.behind(waiting, now)
+    assert relief.behind(waiting, now - 2_000_000_000)
+    assert not relief.behind([Record(1, Kind.TICK, now, "", b"", 0)], now - 9_000_000_000)
+    assert not Relief(0.0).behind(waiting, now - 2_000_000_000)
 
 
 def test_as_much_is_left_as_can_be_processed_in_time(tmp_path, broker):
@@ -50,7 +50,7 @@ def test_as_much_is_left_as_can_be_processed_in_time(tmp_path, broker):
     ((reason, offsets),) = relief.decide([waiting[:250], waiting[250:]], engine)
     assert reason is Reason.SHED_SUPERSEDED
     assert offsets.tolist() == list(range(1, 301))
-    assert not relief.behind(waiting)  # not again at once
+    assert not relief.behind(waiting, 0)  # not again at once
     for offset in offsets.tolist():
         engine.shed(offset, reason)
     found = engine.process(waiting)
@@ -71,19 +71,29 @@ def test_what_is_let_go_is_journaled_and_stays_let_go(tmp_path, broker) -> None:
     source = publisher(broker)
     sent = 400 + LEAST_KEPT
 
+    begun, go = threading.Event(), threading.Event()
+
     def script() -> Any:
         until(lambda: core.intake is not None and core.intake.subscriber.wait_subscribed(1.0))
-        process = core.engine.process
+        intake, process = core.intake, core.engine.process
+        assert intake is not None
 
-        def slowly(batch: Any) -> Any:
-            time.sleep(0.01 * sum(record.kind == Kind.MESSAGE for record in batch))
+        def held(batch: Any) -> Any:
+            if any(record.kind == Kind.MESSAGE for record in batch):
+                begun.set()
+                assert go.wait(WAIT_S)
             return process(batch)
 
-        core.engine.process = slowly  # type: ignore[assignment,method-assign]
+        core.engine.process = held  # type: ignore[assignment,method-assign]
         topic = "vedette/north/sensors/radar-1/reports"
-        assert source.publish_all((topic, report(n)) for n in range(sent)).stored == sent
+        assert source.publish_all([(topic, report(0))]).stored == 1
+        assert begun.wait(WAIT_S)  # the core is busy with the first one, and all others wait
+        assert source.publish_all((topic, report(n)) for n in range(1, sent)).stored == sent - 1
+        until(lambda: sum(map(len, intake.waiting())) >= sent - 1)
+        since = time.monotonic()
+        until(lambda: time.monotonic() - since > 0.5)  # for longer than `shed_after_s`
+        go.set()
         until(lambda: core.relief.status(0)["inputs"])
-        core.engine.process = process  # type: ignore[method-assign]
         until(lambda: core.journal.end - core.processed <= 1)
         document = core.status(time.time_ns())
         assert document["shed"]["last_s"] is not None
