@@ -6,25 +6,20 @@ the others MessagePack, and a fifth of the reports comes late. Movers go in smal
 stay where their radar looks for them, however long the load lasts.
 """
 
-import argparse
-import json
 import math
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from benchmarks.load import CONNECT_S, IN_FLIGHT
+from benchmarks.load import connected, paced, sender_arguments, settings_of, tell
 from benchmarks.reports import REGION
-from link.publisher import Publisher
 from link.settings import ClientSettings
 from model.arrays import Floats, Int64s
-from model.errors import LinkError
 from model.time import NS_PER_S
 from vedette.local.process import watch_parent
 
@@ -207,47 +202,19 @@ LEAD_S = 1.0
 
 def send(border: Border, settings: ClientSettings) -> dict[str, Any]:
     """Send a load at its pace; returns when it began and ended, and what became of the messages."""
-    publisher = Publisher(settings, in_flight=IN_FLIGHT)
-    publisher.start()
-    try:
-        if not publisher.wait_connected(CONNECT_S):
-            raise LinkError(f"broker {settings.name} does not answer")
+    with connected(settings) as publisher:
         began_ns = time.time_ns() + round(LEAD_S * NS_PER_S)
-        behind_ns = 0
-        for due_ns, topic, payload in border.messages(began_ns):
-            left_ns = due_ns - time.time_ns()
-            if left_ns > 0:
-                time.sleep(left_ns / NS_PER_S)
-            behind_ns = max(behind_ns, -left_ns)
-            publisher.publish(topic, payload)
-        outcome = publisher.flush()
-    finally:
-        publisher.stop()
-    return {
-        "began_ns": began_ns,
-        "ended_ns": time.time_ns(),
-        "behind_ms": round(behind_ns / 1e6, 1),
-        **outcome._asdict(),
-    }
+        return paced(publisher, began_ns, border.messages(began_ns))
 
 
 def main() -> int:
     """Send a load and write what became of it."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.border")
-    parser.add_argument("out", type=Path, help="file for the outcome, JSON")
-    parser.add_argument("--host", required=True)
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--protocol", required=True)
-    parser.add_argument("--node", required=True)
+    parser = sender_arguments("border")
     parser.add_argument("--count", type=int, required=True)
-    parser.add_argument("--rate-hz", type=float, required=True)
     args = parser.parse_args()
     watch_parent()
-    settings = ClientSettings(args.host, args.port, f"border-{args.node}", protocol=args.protocol)
-    outcome = send(Border(args.node, args.count, args.rate_hz), settings)
-    fresh = args.out.with_suffix(".new")
-    fresh.write_text(json.dumps(outcome))
-    fresh.rename(args.out)
+    border = Border(args.node, args.count, args.rate_hz)
+    tell(args.out, send(border, settings_of(args, "border")))
     return 0
 
 

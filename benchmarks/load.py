@@ -9,7 +9,8 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import msgspec
 import numpy as np
 
 from benchmarks.reports import REGION
-from link.publisher import Publisher
+from link.publisher import Published, Publisher
 from link.settings import ClientSettings
 from model.arrays import Floats
 from model.errors import LinkError
@@ -185,33 +186,51 @@ def send(load: Load, settings: ClientSettings) -> dict[str, Any]:
     dict
         When it began and ended, how far it fell behind its pace, and what became of the messages.
     """
+    with connected(settings) as publisher:
+        if load.rate_hz:
+            began_ns, messages = _in_time(load)
+            due = (began_ns + after_ns for after_ns in load.due_ns())
+            rows = ((at, *message) for at, message in zip(due, messages, strict=True))
+            return paced(publisher, began_ns, rows)
+        span_ns = round(load.count / load.times_hz * NS_PER_S)
+        messages = load.encoded(time.time_ns() - span_ns)
+        began_ns = time.time_ns()
+        return _outcome(began_ns, 0, publisher.publish_all(messages))
+
+
+@contextmanager
+def connected(settings: ClientSettings) -> Iterator[Publisher]:
+    """A publisher whose broker answers; stopped at the end."""
     publisher = Publisher(settings, in_flight=IN_FLIGHT)
     publisher.start()
     try:
         if not publisher.wait_connected(CONNECT_S):
             raise LinkError(f"broker {settings.name} does not answer")
-        behind_ns = 0
-        if load.rate_hz:
-            began_ns, messages = _in_time(load)
-            for after_ns, (topic, payload) in zip(load.due_ns(), messages, strict=True):
-                left_ns = began_ns + after_ns - time.time_ns()
-                if left_ns > 0:
-                    time.sleep(left_ns / NS_PER_S)
-                behind_ns = max(behind_ns, -left_ns)
-                publisher.publish(topic, payload)
-            outcome = publisher.flush()
-        else:
-            span_ns = round(load.count / load.times_hz * NS_PER_S)
-            messages = load.encoded(time.time_ns() - span_ns)
-            began_ns = time.time_ns()
-            outcome = publisher.publish_all(messages)
+        yield publisher
     finally:
         publisher.stop()
+
+
+def paced(
+    publisher: Publisher, began_ns: int, messages: Iterable[tuple[int, str, bytes]]
+) -> dict[str, Any]:
+    """Send each message (UTC ns when it is due, topic, payload) when it is due; as `send`."""
+    behind_ns = 0
+    for due_ns, topic, payload in messages:
+        left_ns = due_ns - time.time_ns()
+        if left_ns > 0:
+            time.sleep(left_ns / NS_PER_S)
+        behind_ns = max(behind_ns, -left_ns)
+        publisher.publish(topic, payload)
+    return _outcome(began_ns, behind_ns, publisher.flush())
+
+
+def _outcome(began_ns: int, behind_ns: int, published: Published) -> dict[str, Any]:
     return {
         "began_ns": began_ns,
         "ended_ns": time.time_ns(),
         "behind_ms": round(behind_ns / 1e6, 1),
-        **outcome._asdict(),
+        **published._asdict(),
     }
 
 
@@ -228,24 +247,38 @@ def _in_time(load: Load) -> tuple[int, list[tuple[str, bytes]]]:
 
 def main() -> int:
     """Send a load and write what became of it."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.load")
+    parser = sender_arguments("load")
+    parser.add_argument("--count", type=int, required=True)
+    parser.add_argument("--jitter-ms", type=float, default=0.0)
+    args = parser.parse_args()
+    watch_parent()
+    load = Load(args.node, args.count, args.rate_hz, args.jitter_ms)
+    tell(args.out, send(load, settings_of(args, "load")))
+    return 0
+
+
+def sender_arguments(module: str) -> argparse.ArgumentParser:
+    """What every process that sends is told."""
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{module}")
     parser.add_argument("out", type=Path, help="file for the outcome, JSON")
     parser.add_argument("--host", required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--protocol", required=True)
     parser.add_argument("--node", required=True)
-    parser.add_argument("--count", type=int, required=True)
     parser.add_argument("--rate-hz", type=float, default=0.0)
-    parser.add_argument("--jitter-ms", type=float, default=0.0)
-    args = parser.parse_args()
-    watch_parent()
-    load = Load(args.node, args.count, args.rate_hz, args.jitter_ms)
-    settings = ClientSettings(args.host, args.port, f"load-{args.node}", protocol=args.protocol)
-    outcome = send(load, settings)
-    fresh = args.out.with_suffix(".new")
+    return parser
+
+
+def settings_of(args: argparse.Namespace, name: str) -> ClientSettings:
+    """How a process that sends speaks to the broker."""
+    return ClientSettings(args.host, args.port, f"{name}-{args.node}", protocol=args.protocol)
+
+
+def tell(out: Path, outcome: dict[str, Any]) -> None:
+    """Write an outcome, so that the file is whole as soon as it is there."""
+    fresh = out.with_suffix(".new")
     fresh.write_text(json.dumps(outcome))
-    fresh.rename(args.out)
-    return 0
+    fresh.rename(out)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ the rest is refused before it is decoded. Held against each other are the times 
 radars' reports were due to their outputs written, in calm and in flooded spells of one run.
 """
 
-import argparse
 import json
 import sys
 import time
@@ -16,14 +15,22 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from benchmarks.load import BOOT, CONNECT_S, IN_FLIGHT, SENSORS, Load, sensor_id, site_sensors
+from benchmarks.load import (
+    BOOT,
+    SENSORS,
+    Load,
+    connected,
+    sender_arguments,
+    sensor_id,
+    settings_of,
+    site_sensors,
+    tell,
+)
 from benchmarks.node import Node, Servers
 from journal.codec import unpack_output
 from journal.reader import LogReader
-from link.publisher import Publisher
 from link.settings import ClientSettings
 from model.arrays import Floats
-from model.errors import LinkError
 from model.records import Kind
 from model.time import NS_PER_S
 from vedette.local.process import Child, watch_parent
@@ -152,14 +159,10 @@ def _until(condition: Any, node: Node, patience_s: float = PATIENCE_S) -> None:
 
 def flood(settings: ClientSettings, node: str, rate_hz: float, spells: int) -> dict[str, Any]:
     """Send nothing and a flood in turn; returns when each spell was, UTC ns."""
-    publisher = Publisher(settings, in_flight=IN_FLIGHT)
-    publisher.start()
     told: dict[str, Any] = {"spells": [], "calm": [], "sent": 0}
     topic = f"vedette/{node}/sensors/{sensor_id(NOISY)}/reports"
     encode = msgspec.json.Encoder().encode
-    try:
-        if not publisher.wait_connected(CONNECT_S):
-            raise LinkError(f"broker {settings.name} does not answer")
+    with connected(settings) as publisher:
         for spell in range(spells):
             began_ns = time.time_ns()
             end_ns = began_ns + round(SPELL_S * NS_PER_S)
@@ -184,28 +187,16 @@ def flood(settings: ClientSettings, node: str, rate_hz: float, spells: int) -> d
             told["spells"].append((began_ns, end_ns))
             told["sent"] += number
         publisher.flush()
-    finally:
-        publisher.stop()
     return told
 
 
 def main() -> int:
     """Flood, and write when."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.neighbour")
-    parser.add_argument("out", type=Path, help="file for the outcome, JSON")
-    parser.add_argument("--host", required=True)
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--protocol", required=True)
-    parser.add_argument("--node", required=True)
-    parser.add_argument("--rate-hz", type=float, required=True)
+    parser = sender_arguments("neighbour")
     parser.add_argument("--spells", type=int, required=True)
     args = parser.parse_args()
     watch_parent()
-    settings = ClientSettings(args.host, args.port, f"flood-{args.node}", protocol=args.protocol)
-    told = flood(settings, args.node, args.rate_hz, args.spells)
-    fresh = args.out.with_suffix(".new")
-    fresh.write_text(json.dumps(told))
-    fresh.rename(args.out)
+    tell(args.out, flood(settings_of(args, "flood"), args.node, args.rate_hz, args.spells))
     return 0
 
 
