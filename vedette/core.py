@@ -36,7 +36,7 @@ from model.ports import OutputBatch
 from model.records import Kind, Record
 from vedette.engine import Engine
 from vedette.entry import run_process
-from vedette.intake import Intake, shed_payload
+from vedette.intake import Intake
 from vedette.lastword import LastWord
 from vedette.metrics import Metrics
 from vedette.outputs import OutputLog
@@ -277,7 +277,7 @@ class Core:
             False: the journal is full, and the core was asked to stop.
         """
         reason = Reason.DECODER_TIMEOUT
-        payloads = [shed_payload(offset, reason) for offset in offsets]
+        payloads = decisions(reason, np.array(offsets, dtype=np.int64))
         if self.intake is None:  # nobody else writes the journal yet
             done = self._append([(Kind.SHED, payload) for payload in payloads])
         else:

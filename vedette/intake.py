@@ -469,8 +469,3 @@ class Intake:
                 due.durable.set()
         for link, tokens_due in waiting.items():
             link.subscriber.ack(tokens_due)
-
-
-def shed_payload(offset: int, reason: str) -> bytes:
-    """Payload of a SHED record."""
-    return json.dumps({"offset": offset, "reason": reason}).encode()

@@ -35,7 +35,7 @@ class Relief:
     Parameters
     ----------
     after_s
-        How old the oldest waiting message may be, s; 0: nothing is ever shed.
+        How long the oldest waiting message may have been journaled, s; 0: nothing is ever shed.
     """
 
     def __init__(self, after_s: float) -> None:

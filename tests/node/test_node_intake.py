@@ -9,6 +9,7 @@ import pytest
 
 from adapters.registry import load_all
 from config import load_site
+from ingest.shedding import decided
 from journal.log import SegmentedLog
 from link.messages import Incoming, Token
 from model.errors import Reason
@@ -108,8 +109,8 @@ def test_a_decoder_without_end_is_shed_and_stays_shed_on_replay(tmp_path, broker
     assert source.stop()
     journal = site.data_dir / "journal"
     (shed,) = [r for r in records(journal) if r.kind == Kind.SHED]
-    culprit = json.loads(shed.payload)["offset"]
-    assert json.loads(shed.payload)["reason"] == Reason.DECODER_TIMEOUT
+    ((culprit, reason),) = decided(shed.payload, shed.offset)
+    assert reason == Reason.DECODER_TIMEOUT
     found = outputs(site.data_dir / "outputs")
     assert [(q.offset, q.reason) for b in found for q in b.quarantined] == [
         (culprit, Reason.DECODER_TIMEOUT)

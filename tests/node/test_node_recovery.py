@@ -1,11 +1,11 @@
 """Starts after bad ends, and journals that had to let go of their beginning."""
 
-import json
 import time
 
 import pytest
 
 from config import load_site
+from ingest.shedding import decided
 from journal.codec import pack_output
 from journal.log import SegmentedLog
 from journal.snapshot import SnapshotStore
@@ -49,7 +49,7 @@ def test_a_core_killed_inside_a_decoder_without_end_comes_up_again(tmp_path, bro
         (5, Reason.DECODER_TIMEOUT)
     ]
     (shed,) = [r for r in records(site.data_dir / "journal") if r.kind == Kind.SHED]
-    assert json.loads(shed.payload)["offset"] == 5
+    assert decided(shed.payload, shed.offset) == [(5, Reason.DECODER_TIMEOUT)]
     assert_same(found, undisturbed(site.data_dir / "journal"))
 
 

@@ -21,11 +21,6 @@ ANSWERS = ("ack", "control")
 """What comes back from it."""
 
 
-def source_identity(name: str, certificate: str | None) -> Identity:
-    """Identity of a source: that of its certificate, where the site file names one."""
-    return Identity(Role.SOURCE, certificate or name)
-
-
 def grants_of(site: Site) -> dict[Identity, Grant]:
     """What each identity may do.
 
