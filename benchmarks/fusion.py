@@ -6,8 +6,6 @@ C loop (`floor.c`) predicts as many tracks as the tracker holds, gates them over
 each once with the same detections; it is one pass over the same arrays, and no tracker.
 """
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,9 +14,10 @@ from benchmarks import jitter, local
 from benchmarks.floor import Floor, packed
 from benchmarks.peer import Peer, Plan, missing
 from benchmarks.reports import REGION
-from benchmarks.shown import distance_gospa, scored, shown
-from benchmarks.standard import SIGMA_M, Q, Scan, scans, sensor
-from fusion import Settings, Tracker
+from benchmarks.same import C_M, SEED, cpu_s, in_a_process, same
+from benchmarks.shown import distance_gospa, shown
+from benchmarks.standard import SIGMA_M, Q, scans, sensor
+from fusion import Tracker
 from model.arrays import Floats
 
 SIZES = {1_000: 24, 10_000: 16, 100_000: 13}
@@ -31,11 +30,6 @@ WARM_UP = 10
 
 PEER_TARGETS = 1_000
 PEER_SCANS, FULL_PEER_SCANS = 13, 20
-REPEATS = 5
-"""Fresh trackers over the few scans that Stone Soup takes; the median of all counts."""
-
-SEED = 20_241_122
-C_M = 100.0
 VELOCITY_SIGMA_MPS = 20.0
 """Of tentative tracks, which no picture shows, in the C loop."""
 
@@ -81,7 +75,7 @@ def scan_rows(targets: int, count: int) -> dict[str, Any]:
             tracks = arrays.shape[1]
             if floor is not None:
                 least.append(floor.scan(arrays, scan.points, SIGMA_M, 1.0, Q)[0])
-        spent = _cpu(tracker, scan)
+        spent = cpu_s(tracker, scan)
         if step >= WARM_UP:
             own.append(spent)
             detections += scan.report.n_detections
@@ -100,12 +94,6 @@ def scan_rows(targets: int, count: int) -> dict[str, Any]:
     c_ms = 1e3 * float(np.median(least))
     print(f"{text} {c_ms:11.3f} {ms / c_ms:10.1f}", flush=True)
     return row | {"c_loop_ms_per_scan": round(c_ms, 4), "c_loop_multiple": round(ms / c_ms, 2)}
-
-
-def _cpu(tracker: Tracker, scan: Scan) -> float:
-    start = time.process_time()
-    tracker.step(scan.report)
-    return time.process_time() - start
 
 
 def _floor() -> tuple[Floor | None, str]:
@@ -149,29 +137,9 @@ def _beside_stone_soup(row: dict[str, Any], count: int) -> None:
         "stonesoup_gospa": round(float(np.mean(theirs)), 1),
     }
     print(f"    Stone Soup        {ms:9.1f} ms/scan             GOSPA {np.mean(theirs):6.1f}")
-    one_model: Callable[[], Settings] | None = getattr(Settings, "one_model", None)
-    for name, settings in (("everything on", Settings), ("one model", one_model)):
-        prefix = "" if settings is Settings else "one_model_"
-        if settings is None:
-            print(f"    {name:16s}  not measured: fusion.Settings has no preset for it")
-            row[f"{prefix}not_measured"] = "fusion.Settings has no preset for it"
-            continue
-        mine, cpu = _same(settings(), count)
+    for name, prefix in (("everything on", ""), ("one model", "one_model_")):
+        asked = (PEER_TARGETS, count, WARM_UP)
+        mine, cpu = in_a_process(1, *asked) if prefix else same(*asked)
         row |= {f"{prefix}gospa": round(mine, 1), f"{prefix}ratio": round(ms / cpu, 1)}
         row[f"{prefix}ms_per_scan"] = round(cpu, 4)
         print(f"    {name:16s}  {cpu:9.3f} ms/scan  {ms / cpu:7.0f} x   GOSPA {mine:6.1f}")
-
-
-def _same(settings: Settings, count: int) -> tuple[float, float]:
-    """GOSPA and median CPU ms over the very scans that Stone Soup took."""
-    values, spent = [], []
-    same = list(scans(PEER_TARGETS, count, SEED))
-    for repeat in range(REPEATS):
-        tracker = Tracker(sensor(PEER_TARGETS), REGION, settings=settings)
-        for step, scan in enumerate(same):
-            cpu = _cpu(tracker, scan)
-            if step >= WARM_UP:
-                spent.append(cpu)
-                if repeat == 0:
-                    values.append(scored(tracker, float(step), scan.truth, C_M))
-    return float(np.mean(values)), 1e3 * float(np.median(spent))

@@ -38,7 +38,8 @@
 ======================  ==========================================================
 """
 
+from fusion.records import MODES
 from fusion.settings import Settings
 from fusion.tracker import Tracker
 
-__all__ = ["Settings", "Tracker"]
+__all__ = ["MODES", "Settings", "Tracker"]

@@ -59,6 +59,14 @@ def mix_and_predict(
     x_out, P_out, mu_out
         Filled with the prediction.
     """
+    if MODES == 1:
+        for a in range(4):
+            x_out[0, a] = x[0, a]
+        for c in range(PACKED):
+            P_out[0, c] = P[0, c]
+        mu_out[0] = 1.0
+        predict_one(x_out[0], P_out[0], dt, density[0], damping[0])
+        return
     stay = 1.0 - leave
     for j in range(MODES):
         total = 0.0
@@ -114,8 +122,8 @@ def predict_one(x: Floats, P: Floats, dt: float, density: float, damping: float)
     half = 0.5 * noise * dt
     third = noise * dt * dt / 3.0
     far, keep = dt, 1.0  # position by velocity, velocity by velocity
-    if damping > 0.0:
-        u = damping * dt
+    u = damping * dt
+    if u > _NOTHING:
         keep = math.exp(-u)
         far = -math.expm1(-u) / damping
         noise = -0.5 * density * math.expm1(-2.0 * u) / damping
@@ -140,6 +148,9 @@ def predict_one(x: Floats, P: Floats, dt: float, density: float, damping: float)
     P[8] = keep * keep * p23
     P[9] = keep * keep * p33 + noise
 
+
+_NOTHING = 1e-15
+"""Damping times seconds that changes no velocity in float64; rates so small may be denormal."""
 
 _SMALL = 0.02
 """Damping times seconds below which a series is more exact than the closed form: both then err by

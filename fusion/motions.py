@@ -44,8 +44,18 @@ class Motion:
     share: tuple[float, ...]
     speed: tuple[float, ...]
 
+    def livelier(self, modes: int) -> "Motion":
+        """Only the last `modes` of them."""
+        share = self.share[-modes:]
+        return Motion(
+            self.density[-modes:],
+            self.damping[-modes:],
+            tuple(part / sum(share) for part in share),
+            self.speed[-modes:],
+        )
 
-_NO_DAMPING, _EVEN = (0.0,) * MODES, (1.0 / MODES,) * MODES
+
+_NO_DAMPING, _EVEN = (0.0, 0.0), (0.5, 0.5)
 
 BY_CLASS: dict[str, Motion] = {
     # Stands (0.1 m/s, weight shifted) or walks: 1.3 m/s on average (R. W. Bohannon, A. W. Andrews,
@@ -73,8 +83,10 @@ def by_class(density: tuple[float, ...], speed: tuple[float, ...]) -> tuple[Moti
         (K,) of movers whose class is not known: `Settings.acceleration_density`, m²/s³, and
         `Settings.initial_speed_mps`.
     """
-    unknown = Motion(density, _NO_DAMPING, _EVEN, speed)
-    return tuple(BY_CLASS.get(label, unknown) for label in CLASSES)
+    unknown = Motion(density, (0.0,) * MODES, (1.0 / MODES,) * MODES, speed)
+    return tuple(
+        BY_CLASS[label].livelier(MODES) if label in BY_CLASS else unknown for label in CLASSES
+    )
 
 
 MODELLED = tuple(k for k, label in enumerate(CLASSES) if label in BY_CLASS)

@@ -7,6 +7,7 @@ axes are unrolled: predicting a track takes half the time it takes over arrays o
 (`fusion.table.TrackTable.near`).
 """
 
+import os
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,22 @@ from model.tracks import MAX_SENSORS
 Record = Any
 """One record of an array, inside a kernel: its parts are attributes there, and only there."""
 
-MODES = 2
-"""Modes of motion of every track."""
+MODES_VARIABLE = "VEDETTE_FUSION_MODES"
+
+
+def _modes() -> int:
+    given = os.environ.get(MODES_VARIABLE, "2")
+    if given not in ("1", "2"):
+        raise ValueError(f"{MODES_VARIABLE}: 1 or 2, not {given!r}")
+    return int(given)
+
+
+MODES = _modes()
+"""Modes of motion of every track: 2, or 1 where the environment says so.
+
+Kernels are compiled for it, so it cannot change while a program runs. With one a report costs less,
+and who manoeuvres is followed less well: each class keeps the livelier of its models.
+"""
 
 PARTS = 5
 """Parts of a sensor's bias: range, azimuth, time, east, north."""

@@ -178,13 +178,13 @@ class Settings:
         Smallest change of existence that is worth an update by itself.
     """
 
-    acceleration_density: tuple[float, ...] = (0.02, 2.0)
+    acceleration_density: tuple[float, ...] = (0.02, 2.0)[-MODES:]
     density_information: float = 2.0
     density_memory: float = 30.0
     habit_tracks: float = 10.0
     sojourn_s: float = 20.0
     climb_density: float = 0.1
-    initial_speed_mps: tuple[float, ...] = (1.5, 15.0)
+    initial_speed_mps: tuple[float, ...] = (1.5, 15.0)[-MODES:]
     initial_climb_mps: float = 2.0
     gate: float = 16.0
     gate_probability: float = 0.99966

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from config import EngineConfig
-from fusion import Tracker
+from fusion import MODES, Tracker
 from ingest.pipeline import Ingest, Limits
 from ingest.shedding import Rules
 from model.detections import Detections
@@ -203,6 +203,7 @@ class Engine:
         """Everything that decides later outputs, as plain data and arrays."""
         return {
             "version": SNAPSHOT_VERSION,
+            "modes": MODES,
             "payload": self._payload,
             "next_offset": self.next_offset,
             "sensors": list(self.sensor_ids),
@@ -217,12 +218,14 @@ class Engine:
         Raises
         ------
         SnapshotError
-            Another version of the program saved it.
+            Another version of the program saved it, or one with other motion models.
         """
         if state.get("version") != SNAPSHOT_VERSION:
             raise SnapshotError(
                 f"snapshot of version {state.get('version')}, not {SNAPSHOT_VERSION}"
             )
+        if state.get("modes", MODES) != MODES:
+            raise SnapshotError(f"snapshot of {state['modes']} motion models a track, not {MODES}")
         self._config, self._payload = None, b""
         self._ingest = self._tracker = self._receiver = None
         if state["payload"]:

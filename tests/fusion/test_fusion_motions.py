@@ -1,10 +1,14 @@
 """Models of motion by class: closed form against steps, and which track follows which."""
 
+import json
+import os
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.linalg import expm
 
@@ -14,7 +18,7 @@ from fusion import Tracker
 from fusion.classes import take_motion
 from fusion.motion import predict_one, unpacked
 from fusion.motions import ANY, BY_CLASS, MODELLED
-from fusion.records import MODES, TRACK
+from fusion.records import MODES, MODES_VARIABLE, TRACK
 from fusion.settings import Settings
 from model.sensors import Coverage, DetectionProbability, Sensor, Sensors, Sigmas
 from model.taxonomy import CLASS_INDEX, N_CLASSES, one_hot
@@ -30,6 +34,7 @@ def state(seed: int) -> tuple[Any, Any]:
     return rng.normal(0.0, 20.0, 4), P[np.triu_indices(4)].copy()
 
 
+@example(0, 1.0, 1.0, 1.5, 5e-324)
 @given(
     st.integers(0, 1000), st.floats(0.01, 20.0), st.floats(0.01, 20.0), st.floats(0.0, 5.0),
     st.floats(0.0, 5.0),
@@ -74,6 +79,33 @@ def test_who_stands_keeps_the_speed_of_standing() -> None:
         assert len(motion.density) == len(motion.damping) == len(motion.share) == MODES
         assert sum(motion.share) == pytest.approx(1.0)
         assert list(motion.density) == sorted(motion.density)
+
+
+ONE = """
+from fusion import MODES, Settings
+from fusion.records import TRACK
+record = Settings().record[0]
+assert MODES == 1 and TRACK["x"].shape == (1, 4)
+print(record["motion_density"].ravel().tolist(), record["motion_share"].ravel().tolist())
+"""
+
+
+def with_modes(modes: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {MODES_VARIABLE: modes}
+    return subprocess.run(
+        [sys.executable, "-c", ONE], env=environment, capture_output=True, text=True
+    )
+
+
+def test_with_one_model_each_class_keeps_the_livelier() -> None:
+    done = with_modes("1")
+    assert done.returncode == 0, done.stderr
+    density, share = (json.loads(part + "]") for part in done.stdout.strip().split("]")[:2])
+    assert density == SETTINGS.record["motion_density"][0, :, -1].tolist()
+    assert share == [1.0] * N_CLASSES
+    wrong = with_modes("3")
+    assert wrong.returncode != 0
+    assert "VEDETTE_FUSION_MODES: 1 or 2, not '3'" in wrong.stderr
 
 
 def choose(classes: list[float], present: int) -> Any:

@@ -297,3 +297,5 @@ def test_a_snapshot_of_another_version_is_refused():
     state = engine.snapshot() | {"version": 0}
     with pytest.raises(SnapshotError, match="version 0"):
         engine.restore(state)
+    with pytest.raises(SnapshotError, match="1 motion models"):
+        engine.restore(engine.snapshot() | {"modes": 1})
