@@ -209,11 +209,11 @@ def _numbers(
     """Number of the picture in which each row last changed, (V,) int64."""
     numbers = np.full(len(rows), sequence, np.int64)
     there = np.flatnonzero(kept)
-    same = there[_bytes(rows[there], len(there)) == _bytes(old_rows[old[there]], len(there))]
+    same = there[(_bytes(rows[there]) == _bytes(old_rows[old[there]])).all(axis=1)]
     numbers[same] = old_numbers[old[same]]
     return numbers
 
 
-def _bytes(rows: Array, count: int) -> Array:
-    """Each row as one opaque value, so that NaN equals NaN."""
-    return np.ascontiguousarray(rows).view(f"V{rows.dtype.itemsize}").reshape(count)
+def _bytes(rows: Array) -> Array:
+    """(V, bytes of a row): so NaN equals NaN."""
+    return np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), rows.dtype.itemsize)

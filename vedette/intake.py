@@ -261,6 +261,11 @@ class Intake:
             self._waiting_records -= len(records)
             return records
 
+    def oldest(self) -> Record | None:
+        """The first record that `take` will give; None: none waits."""
+        with self._ready:
+            return self._waiting[0][0][0] if self._waiting else None
+
     def waiting(self) -> list[list[Record]]:
         """Batches that `take` will give, oldest first; they stay."""
         with self._ready:

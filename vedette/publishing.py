@@ -52,9 +52,10 @@ RUN_ROWS = 2_000
 POLL_S = 0.05
 """Pause between two turns when nothing is to be done, s."""
 
-REST = 3.0
-"""After a turn that did something the next one waits so many times as long as that took, at most
-`POLL_S`: most of what a turn costs it costs once, so several outputs share it under load."""
+REST, LONGEST_REST_S = 9.0, 0.25
+"""After a turn that did something the next one waits so many times as long as that took, but no
+longer than the second: most of what a turn costs it costs once, so several outputs share it under
+load, and the publishers of all partners take little from the core."""
 
 STATUS_S = 1.0
 """Pause between two writings of the status file, s."""
@@ -185,7 +186,7 @@ class Publishing:
                 pause, began = POLL_S, time.perf_counter()
                 try:
                     if self.turn():
-                        pause = min(POLL_S, REST * (time.perf_counter() - began))
+                        pause = min(LONGEST_REST_S, REST * (time.perf_counter() - began))
                     self._stall(None)
                 except JournalError as error:
                     self._stall(error)

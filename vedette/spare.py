@@ -3,19 +3,35 @@
 Most of what a core's start costs is loading Python's modules and compiled kernels: three seconds of
 CPU, and many more on a busy machine. So the supervisor keeps a process that has done this, and that
 has opened nothing: no log, no connection. When the core dies it is told to go, and becomes a core
-like any other. It reads the site file only then.
+like any other. It reads the site file only then. One that is needed before it has loaded everything
+begins anew.
+
+Loading takes time from nobody: it happens in a thread that runs when nobody else wants to. The main
+thread, which the core will run in, keeps its rank, for an ordinary user cannot win it back.
 """
 
-import contextlib
+import importlib
 import os
 import sys
+import threading
 
-from adapters.registry import load_all
-from fusion.warm import warm_up
-from model.errors import ConfigError
-from vedette import core
 from vedette.local.process import PARENT_FD
 from vedette.supervisor import GO
+
+NICE = 19
+"""The lowest rank, sched(7)."""
+
+
+def load() -> None:
+    """Load what a core needs."""
+    if sys.platform == "linux":  # elsewhere a thread has no rank of its own
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+    importlib.import_module("vedette.core")
+    importlib.import_module("fusion.warm").warm_up()
+    try:
+        importlib.import_module("adapters.registry").load_all()
+    except importlib.import_module("model.errors").ConfigError:
+        return  # the core will tell
 
 
 def main() -> int:
@@ -24,12 +40,13 @@ def main() -> int:
     if pipe is None:
         sys.stderr.write("vedette.spare is started by the supervisor of `vedette run`\n")
         return 2
-    warm_up()
-    with contextlib.suppress(ConfigError):  # the core will tell
-        load_all()
+    loading = threading.Thread(target=load, name="loading", daemon=True)
+    loading.start()
     if os.read(int(pipe), len(GO)) != GO:
         return 0
-    return core.main()
+    if loading.is_alive():  # what it holds it may not give back for long
+        os.execv(sys.executable, [sys.executable, "-m", "vedette.core", *sys.argv[1:]])  # noqa: S606
+    return int(importlib.import_module("vedette.core").main())
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ and never waits for the database, so the picture stays live while the database i
 """
 
 import json
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,23 +27,49 @@ LOOKBACK_S = 600.0
 (ITU-R M.1371-5, table 1)."""
 
 
+GATHERED = 20_000
+"""Updates that are gathered before they are put together, though nobody asks: some 10 MB."""
+
+
 class Heads:
-    """The newest update of every track that is not deleted."""
+    """The newest update of every track that is not deleted; safe from any thread.
+
+    Putting updates together with all tracks costs the same for few and for many, so it is done when
+    somebody asks for the tracks.
+    """
 
     def __init__(self) -> None:
-        self.tracks = TrackUpdates.empty()
+        self._lock = threading.Lock()
+        self._tracks = TrackUpdates.empty()
+        self._gathered: list[TrackUpdates] = []
+        self._rows = 0
+
+    @property
+    def tracks(self) -> TrackUpdates:
+        """One row a track."""
+        with self._lock:
+            self._put_together()
+            return self._tracks
 
     def take(self, updates: Sequence[TrackUpdates]) -> None:
         """Take in tables of updates in the order in which they became known."""
         fresh = [table for table in updates if len(table)]
-        if not fresh:
+        with self._lock:
+            self._gathered += fresh
+            self._rows += sum(map(len, fresh))
+            if self._rows > GATHERED:
+                self._put_together()
+
+    def _put_together(self) -> None:
+        if not self._gathered:
             return
-        merged = TrackUpdates.concat([self.tracks, *fresh])
+        merged = TrackUpdates.concat([self._tracks, *self._gathered])
+        self._gathered, self._rows = [], 0
         _, last = np.unique(merged.track_id[::-1], return_index=True)
         rows = len(merged) - 1 - last
         rows = rows[merged.status[rows] != Status.DELETED]
         rows.sort()
-        self.tracks = merged.take(rows)
+        self._tracks = merged.take(rows)
 
 
 class Tail:

@@ -1,6 +1,11 @@
 """When each sensor last contributed, told from the updates alone."""
 
+from typing import Any
+
 import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from console.contributions import Contributions
 from model.tracks import MAX_SENSORS, Status, TrackUpdates, UpdateReason
@@ -60,3 +65,32 @@ def test_a_track_holds_no_more_sensors_than_an_update_names():
         heard.take(update(1, 100 + sensor, UpdateReason.DETECTED, *newest.tolist()))
     last = 3 * MAX_SENSORS - 1
     assert heard.of(1) == {last - i: 100 + last - i for i in range(MAX_SENSORS)}
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.tuples(
+                st.integers(1, 4), st.integers(0, 50), st.integers(0, MAX_SENSORS - 1),
+                st.sampled_from([Status.CONFIRMED, Status.CONFIRMED, Status.DELETED]),
+            ),
+            max_size=12,
+        ),
+        max_size=6,
+    ),
+    st.integers(0, 20),
+)  # fmt: skip
+def test_gathering_changes_nothing(batches: list[Any], gathered: int) -> None:
+    heard, wanted = Contributions(), dict[int, dict[int, int]]()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("console.contributions.GATHERED", gathered)
+        for batch in batches:
+            rows = [update(t, v, UpdateReason.DETECTED, s, status=a) for t, v, s, a in batch]
+            heard.take(TrackUpdates.concat([TrackUpdates.empty(), *rows]))
+            for track, valid, sensor, status in batch:
+                times = wanted.setdefault(track, {})
+                times[sensor] = max(valid, times.get(sensor, 0))
+                if status == Status.DELETED:
+                    del wanted[track]
+    assert {track: heard.of(track) for track in wanted} == wanted
+    assert len(heard) == len(wanted)
