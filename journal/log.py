@@ -269,7 +269,8 @@ class SegmentedLog:
     def sync(self) -> None:
         """Make everything appended so far durable: one ``fdatasync(2)``.
 
-        Nothing happens where the log is not `durable` or nothing was appended.
+        Nothing happens where the log is not `durable` or nothing was appended. Other threads may
+        append meanwhile; what they append is not covered.
 
         Raises
         ------
@@ -279,19 +280,35 @@ class SegmentedLog:
         """
         with self._mutex:
             self._check_usable()
-            if self.durable and self._dirty:
-                self._sync_data()
+            if not self.durable or not self._dirty:
+                return
+            assert self._fd is not None  # noqa: S101 - something was appended
+            # A second name of the same open file: a segment that is closed meanwhile stays open.
+            fd, end, first = os.dup(self._fd), self._end, self._segments[-1].first
+        try:
+            sync_file(fd)
+        except OSError as error:
+            with self._mutex:
+                raise self._sync_failed(first, error) from error
+        finally:
+            os.close(fd)
+        with self._mutex:
+            self._durable_end = max(self._durable_end, end)
+            self._dirty = self._end > end
 
     def _sync_data(self) -> None:
         assert self._fd is not None  # noqa: S101 - something was appended
         try:
             sync_file(self._fd)
         except OSError as error:
-            path = self._path(self._segments[-1].first)
-            self._broken = f"{path}: cannot sync: {error.strerror or error}; open the log again"
-            raise JournalError(self._broken) from error
+            raise self._sync_failed(self._segments[-1].first, error) from error
         self._dirty = False
         self._durable_end = self._end
+
+    def _sync_failed(self, first: int, error: OSError) -> JournalError:
+        path = self._path(first)
+        self._broken = f"{path}: cannot sync: {error.strerror or error}; open the log again"
+        return JournalError(self._broken)
 
     def _check_usable(self) -> None:
         if self._broken:

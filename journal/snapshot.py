@@ -73,9 +73,12 @@ class SnapshotStore:
         JournalError
             The state is not plain data, or the system refuses.
         """
+        self.put(offset, pack(state))
+
+    def put(self, offset: int, packed: bytes) -> None:
+        """As `save`, of a state that is packed already."""
         if offset < 0:
             raise JournalError(f"{self.directory}: offset {offset} is below 0")
-        packed = pack(state)
         body = HEADER.pack(MAGIC, VERSION, 0, offset, len(packed)) + packed
         path = self._path(offset)
         write_atomic(path, body + _CRC.pack(google_crc32c.value(body)))

@@ -40,9 +40,10 @@ from vedette.intake import Intake
 from vedette.lastword import LastWord
 from vedette.metrics import Metrics
 from vedette.outputs import OutputLog
-from vedette.recovery import CHUNK, chunks, recover, save
+from vedette.recovery import CHUNK, chunks, recover
 from vedette.relief import Relief
 from vedette.retention import StoredMarks
+from vedette.saving import Saver
 from vedette.stages import CoreStages
 
 log = logging.getLogger("vedette.core")
@@ -111,6 +112,7 @@ class Core:
         self.adapters = load_all()
         self.engine = Engine(engine_config, self.adapters)
         self.metrics = Metrics()
+        self.saver = Saver(self.outputs, self.snapshots, self.metrics.snapshots.inc)
         self.stages = CoreStages(self.metrics.registry)
         self.relief = Relief(site.limits.shed_after_s)
         self.intake: Intake | None = None
@@ -201,11 +203,14 @@ class Core:
         log.info("stopped next=%d end=%d left=%d", self._next, self.journal.end, left)
         self._status()
         intake.close(STOP_S / 4)
+        self.saver.finish()
         self._snapshot()
+        self.saver.finish()
 
     def _close(self) -> None:
         for close in (
             self.intake.close if self.intake is not None else lambda _: None,
+            lambda _: self.saver.close(),
             lambda _: self.outputs.close(),
             lambda _: self.journal.close(),
             lambda _: self._word.close(),
@@ -377,8 +382,8 @@ class Core:
             log.info("agreements of partners have changed, configured anew")
 
     def _snapshot(self) -> None:
-        if self.engine.next_offset and save(self.engine, self.outputs, self.snapshots):
-            self.metrics.snapshots.inc()
+        if self.engine.next_offset:
+            self.saver.save(self.engine)
         self._let_go()
 
     def _let_go(self) -> None:
@@ -396,6 +401,7 @@ class Core:
         self.metrics.latency.second()
         status = self.status(now_ns)
         self.outputs.status(status, now_ns)
+        self.saver.sync()
         self._word.say(status.get("journal", {}).get("stalled") or self.outputs.stalled)
 
     def status(self, now_ns: int) -> dict[str, Any]:

@@ -13,6 +13,10 @@ from model.errors import ConfigError, VedetteError
 from vedette.local.process import watch_parent
 from vedette.logs import set_up
 
+AFTER_CORE = 5
+"""`nice(2)` of what follows the core: where time is short the picture comes first, what is stored
+and given a little later. Each step is worth a quarter (sched(7))."""
+
 
 class Process(Protocol):
     """What runs in a process of its own."""
@@ -26,7 +30,10 @@ class Process(Protocol):
 
 
 def run_process(
-    name: str, build: Callable[[Path], Process], arguments: Sequence[str] | None = None
+    name: str,
+    build: Callable[[Path], Process],
+    arguments: Sequence[str] | None = None,
+    nice: int = 0,
 ) -> int:
     """Run one process of a site until SIGTERM or SIGINT; a second signal ends it at once.
 
@@ -38,6 +45,8 @@ def run_process(
         Makes it from the site file; signals are heeded already while it does.
     arguments
         The command line; None: that of the program.
+    nice
+        By how much its rank is lowered.
 
     Returns
     -------
@@ -62,6 +71,7 @@ def run_process(
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     watch_parent()
+    os.nice(nice)
     try:
         built.append(build(args.site))
         built[0].run()

@@ -38,7 +38,7 @@ from sharing.ledger import Ledger
 from sharing.post import Post
 from sharing.release import Parties
 from vedette.after import after
-from vedette.entry import run_process
+from vedette.entry import AFTER_CORE, run_process
 from vedette.tail import first_after
 
 log = logging.getLogger("vedette.share")
@@ -52,7 +52,7 @@ RUN_ROWS = 2_000
 POLL_S = 0.05
 """Pause between two turns when nothing is to be done, s."""
 
-REST, LONGEST_REST_S = 9.0, 0.25
+REST, LONGEST_REST_S = 25.0, 0.25
 """After a turn that did something the next one waits so many times as long as that took, but no
 longer than the second: most of what a turn costs it costs once, so several outputs share it under
 load, and the publishers of all partners take little from the core."""
@@ -397,7 +397,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def build(path: Path) -> Publishing:
         return Publishing(publication_of(load_site(path), args.partner))
 
-    return run_process(f"share-{args.partner}", build, [str(args.site)])
+    return run_process(f"share-{args.partner}", build, [str(args.site)], nice=AFTER_CORE)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from config import EngineConfig, engine_config
 from ingest.shedding import decided
 from journal.log import SegmentedLog
 from journal.snapshot import SnapshotStore
-from model.errors import JournalFull, SnapshotError, VedetteError
+from model.errors import SnapshotError, VedetteError
 from model.ports import Adapter
 from model.records import Kind, Record
 from vedette.engine import Engine
@@ -86,20 +86,6 @@ def recover(
         if decision[0] >= engine.next_offset:
             engine.shed(*decision)
     return engine
-
-
-def save(engine: Engine, outputs: OutputLog, snapshots: SnapshotStore) -> bool:
-    """Save an engine's state, its outputs first; returns whether there was room for it."""
-    outputs.cover()
-    if outputs.through + 1 < engine.next_offset:
-        return False
-    outputs.sync()
-    try:
-        snapshots.save(engine.next_offset, engine.snapshot())
-    except JournalFull as error:
-        log.error("snapshot left out: %s", error)  # noqa: TRY400 - one line; it comes again
-        return False
-    return True
 
 
 def _start(

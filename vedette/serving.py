@@ -26,7 +26,7 @@ from model.errors import JournalError
 from model.tracks import TrackUpdates
 from storage.connection import place
 from vedette.broker.refusals import Follower, follower_of
-from vedette.entry import run_process
+from vedette.entry import AFTER_CORE, run_process
 from vedette.expiry import ExpiryWatch
 from vedette.lastword import last_word
 from vedette.page_door import door_of
@@ -328,7 +328,7 @@ class Serve:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve a site until SIGTERM or SIGINT; a second signal ends it at once."""
-    return run_process("serve", lambda site: Serve(load_site(site)), arguments)
+    return run_process("serve", lambda site: Serve(load_site(site)), arguments, nice=AFTER_CORE)
 
 
 if __name__ == "__main__":
