@@ -5,6 +5,7 @@ import os
 import resource
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -333,3 +334,35 @@ def test_missing_segment_in_the_middle_is_corruption(tmp_path: Path) -> None:
         victim.unlink()
         with pytest.raises(JournalCorrupt, match=f"ends at offset {int(victim.stem)}"):
             list(log.read(0))
+
+
+def test_appends_go_on_while_another_thread_syncs_and_are_not_taken_for_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    synced: list[int] = []
+
+    def slow(fd: int) -> None:
+        begun.set()
+        assert go_on.wait(30.0)
+        sync_file(fd)
+        synced.append(fd)
+
+    with SegmentedLog(tmp_path, segment_bytes=1000) as log:
+        log.append(rows(0, 4))
+        monkeypatch.setattr("journal.log.sync_file", slow)
+        syncing = threading.Thread(target=log.sync)
+        syncing.start()
+        assert begun.wait(30.0)
+        monkeypatch.setattr("journal.log.sync_file", sync_file)
+        while log.end < 100:  # also into further segments
+            log.append(rows(log.end, log.end + 4))
+        rolled = log._durable_end
+        assert 4 < rolled < log.end
+        go_on.set()
+        syncing.join(30.0)
+        assert synced
+        assert (log._durable_end, log._dirty) == (rolled, True)
+        log.sync()
+        assert (log._durable_end, log._dirty) == (log.end, False)
+        assert list(log.read(0)) == records(0, log.end)
