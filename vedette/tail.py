@@ -27,8 +27,9 @@ LOOKBACK_S = 600.0
 (ITU-R M.1371-5, table 1)."""
 
 
-GATHERED = 20_000
-"""Updates that are gathered before they are put together, though nobody asks: some 10 MB."""
+GATHERED = 8_000
+"""Updates that are gathered before they are put together, though nobody asks: some 7 MB with the
+outputs that they came in."""
 
 
 class Heads:

@@ -91,8 +91,17 @@ def test_a_full_disk_leaves_a_snapshot_out_and_anything_else_is_raised(
 def test_outputs_are_durable_before_a_snapshot_is_there(held, monkeypatch) -> None:
     order: list[str] = []
     sync, put = held.outputs.sync, held.snapshots.put
-    monkeypatch.setattr(held.outputs, "sync", lambda: (sync(), order.append("sync")))
-    monkeypatch.setattr(held.snapshots, "put", lambda *a: (put(*a), order.append("put")))
+
+    def noted_sync() -> None:
+        sync()
+        order.append("sync")
+
+    def noted_put(offset: int, packed: bytes) -> None:
+        put(offset, packed)
+        order.append("put")
+
+    monkeypatch.setattr(held.outputs, "sync", noted_sync)
+    monkeypatch.setattr(held.snapshots, "put", noted_put)
     held.tick()
     held.saver.save(held.engine)
     held.saver.sync()
