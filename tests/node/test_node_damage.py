@@ -13,7 +13,8 @@ from tests.node.logs import assert_same, assert_whole, outputs, undisturbed
 from tests.node.site import REPORTS, report, until, write_site
 from tests.node.test_node_intake import run
 from vedette.core import Core
-from vedette.doctor_journal import LOOK, examine
+from vedette.doctor_findings import LOOK
+from vedette.doctor_journal import examine
 
 pytestmark = pytest.mark.node
 

@@ -12,7 +12,8 @@ from journal.log import SegmentedLog
 from model.errors import VedetteError
 from tests.node.folder import Folder, frame_rows, output_row
 from vedette.cli import main
-from vedette.doctor_journal import BROKEN, FINE, LOOK, data_folder, examine, without
+from vedette.doctor_findings import BROKEN, FINE, LOOK
+from vedette.doctor_journal import data_folder, examine, without
 from vedette.receipting import Receipts
 
 

@@ -21,7 +21,8 @@ from link.publisher import Publisher
 from link.settings import ClientSettings, Tls
 from model.errors import ConfigError, LinkError, StorageError
 from storage.connection import connect
-from vedette.doctor_journal import BROKEN, LOOK, Finding, Report, data_folder, examine
+from vedette.doctor_findings import BROKEN, LOOK, Finding, Report
+from vedette.doctor_journal import data_folder, examine
 from vedette.local.broker import find_mosquitto
 from vedette.local.installation import foreign_owners
 from vedette.partners import partner_problems
