@@ -213,6 +213,9 @@ class Storing:
                 cursor = record.offset + 1
                 if record.kind == Kind.OUTPUT:
                     batches.append(self._unstored(unpack_output(record.payload), batches))
+                    if len(batches) == 1:  # what has waited long enough waits no longer
+                        waited_s = max(0.0, (time.time_ns() - record.received_ns) / 1e9)
+                        deadline = time.monotonic() + max(0.0, LINGER_S - waited_s)
                     if not self._status.behind_ns:
                         self._set(behind_ns=record.received_ns)
             if records:
