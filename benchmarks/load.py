@@ -13,11 +13,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
 
+from benchmarks.lean import LeanPublisher
 from benchmarks.reports import REGION
 from link.publisher import Published, Publisher
 from link.settings import ClientSettings
@@ -47,6 +48,10 @@ MAX_SPAN_S = 20.0
 
 IN_FLIGHT = 1_000
 """Messages of the publisher under way at most."""
+
+GRAIN_NS = 2_000_000
+"""What is due within so long is sent together, ns: a sender that wakes for each report takes more
+from the node that it measures."""
 
 CONNECT_S = 10.0
 """How long the broker may take to answer, s."""
@@ -198,10 +203,41 @@ def send(load: Load, settings: ClientSettings) -> dict[str, Any]:
         return _outcome(began_ns, 0, publisher.publish_all(messages))
 
 
+class Sender(Protocol):
+    """What sends."""
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Send a message now, or with the next `push`."""
+
+    def push(self) -> None:
+        """Have everything on its way."""
+
+    def publish_all(self, messages: Iterable[tuple[str, bytes]]) -> Published:
+        """Send messages and wait for their acks."""
+
+    def flush(self) -> Published:
+        """Wait for all acks; what became of the messages."""
+
+
+class _OldSender(Publisher):
+    """For brokers that do not speak MQTT 5."""
+
+    def push(self) -> None:
+        """Every message is on its way already."""
+
+
 @contextmanager
-def connected(settings: ClientSettings) -> Iterator[Publisher]:
-    """A publisher whose broker answers; stopped at the end."""
-    publisher = Publisher(settings, in_flight=IN_FLIGHT)
+def connected(settings: ClientSettings) -> Iterator[Sender]:
+    """A sender whose broker answers; stopped at the end."""
+    if settings.protocol == "5":
+        lean = LeanPublisher(settings, IN_FLIGHT)
+        lean.start()
+        try:
+            yield lean
+        finally:
+            lean.stop()
+        return
+    publisher = _OldSender(settings, in_flight=IN_FLIGHT)
     publisher.start()
     try:
         if not publisher.wait_connected(CONNECT_S):
@@ -212,13 +248,14 @@ def connected(settings: ClientSettings) -> Iterator[Publisher]:
 
 
 def paced(
-    publisher: Publisher, began_ns: int, messages: Iterable[tuple[int, str, bytes]]
+    publisher: Sender, began_ns: int, messages: Iterable[tuple[int, str, bytes]]
 ) -> dict[str, Any]:
     """Send each message (UTC ns when it is due, topic, payload) when it is due; as `send`."""
     behind_ns = 0
     for due_ns, topic, payload in messages:
         left_ns = due_ns - time.time_ns()
-        if left_ns > 0:
+        if left_ns > GRAIN_NS:
+            publisher.push()
             time.sleep(left_ns / NS_PER_S)
         behind_ns = max(behind_ns, -left_ns)
         publisher.publish(topic, payload)
