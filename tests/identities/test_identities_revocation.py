@@ -92,12 +92,13 @@ def test_an_old_certificate_goes_and_the_renewed_one_keeps_the_session(secured):
 
 def test_who_is_refused_is_told_why_all_the_time_and_comes_back_as_it_was(secured):
     """The broker's alert comes after a client of TLS 1.3 has shaken hands."""
-    said = []
+    said, versions = [], set()
 
     class Held(Prober):
         def _set_status(self, **changes):
             super()._set_status(**changes)
             said.append(self.status)
+            versions.add(self._version)
 
     held = Held(secured.settings(A, protocol="auto"))
     held.connect()
@@ -113,6 +114,7 @@ def test_who_is_refused_is_told_why_all_the_time_and_comes_back_as_it_was(secure
     with held._changed:
         assert held._changed.wait_for(lambda: held.status.connected, 60.0)
     assert (held.status.protocol, held.status.reason) == ("5", "")
+    assert len(versions) == 1
     assert held.stop()
 
 
