@@ -114,6 +114,10 @@ class Subscriber(Connector):
         self._subscribed_epoch = 0
         self.refused_publications = 0
         """Messages published at QoS 1 that the broker said no to."""
+        self.refusal = ""
+        """Why it said no to the last of them that it answered on this connection; empty: it did
+        not."""
+        self._asked = self._answered = 0
 
     @property
     def counts(self) -> SubscriberCounts:
@@ -160,10 +164,16 @@ class Subscriber(Connector):
         """
         with self._lock:
             client = self._client if self._status.connected else None
-        if client is None:
-            return False
+            if client is None:
+                return False
+            self._asked += qos > 0
         sent = client.publish(topic, payload, qos=qos, retain=retain)
         return sent.rc == MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    @property
+    def unanswered(self) -> int:
+        """Messages published at QoS 1 on this connection that the broker has said nothing to."""
+        return max(0, self._asked - self._answered)
 
     def pause(self, timeout_s: float = 1.0) -> bool:
         """Take nothing more; what comes stays un-acked, so the broker keeps it.
@@ -181,6 +191,9 @@ class Subscriber(Connector):
         status = self._status
         self._pending.clear()
         self._seen = 0
+        self.refusal = ""
+        with self._lock:
+            self._asked = self._answered = 0
         self._redelivery.connected(status.epoch, session_present=status.session_present)
         if self._on_session is not None:
             self._on_session(status.epoch, status.session_present)
@@ -207,6 +220,8 @@ class Subscriber(Connector):
 
     def _published(self, mid: int, reason: ReasonCode) -> None:
         del mid
+        self._answered += 1
+        self.refusal = str(reason) if reason.is_failure else ""
         if reason.is_failure:
             if not self.refused_publications:
                 log.error("link=%s a publication is refused: %s", self.settings.client_id, reason)

@@ -19,7 +19,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from link.settings import FOREVER_S, ClientSettings
+from link.settings import FOREVER_S, ClientContext, ClientSettings
 from model.errors import LinkError
 
 log = logging.getLogger("vedette.link")
@@ -78,7 +78,8 @@ class LinkStatus:
     failures
         Attempts in a row that came to nothing.
     reason
-        Why the last connection ended or failed; empty if none has.
+        Why the last connection ended or failed; empty if none has, or one stands. It stays while
+        the next one is tried.
     """
 
     connected: bool = False
@@ -109,6 +110,8 @@ class Connector:
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._client: Client | None = None
+        self._context: ClientContext | None = None
+        self._why = ""  # of the connection under way; the status keeps that of the one before
         self._status = LinkStatus()
         self._changed = threading.Condition()
         self._version = (
@@ -196,7 +199,7 @@ class Connector:
     def _one_connection(self) -> bool:
         """Connect and serve until the connection ends; returns whether it ever stood."""
         before = self._status
-        self._set_status(reason="")
+        self._why = ""
         try:
             client = self._new_client()
         except LinkError as error:  # a file of its TLS; it may come, or be mended
@@ -226,9 +229,13 @@ class Connector:
             log.info("link=%s broker=%s down: %s", name, self.settings.name, reason)
         if stood:
             self._disconnected()
-        elif spoke:
+        elif spoke and not self._refused_tls():
             self._fall_back(before)
         return stood
+
+    def _refused_tls(self) -> str:
+        """Why the broker refused our certificate, as far as it said so; empty: it did not."""
+        return "" if self._context is None else self._context.alert
 
     def _open(self, client: Client) -> None:
         where = self.settings
@@ -255,7 +262,9 @@ class Connector:
         while True:
             outcome = client.loop(wait)
             if outcome != MQTTErrorCode.MQTT_ERR_SUCCESS:
-                return self._status.reason or outcome.name.removeprefix("MQTT_ERR_").lower()
+                if alert := self._refused_tls():
+                    return f"broker refuses: {alert}"
+                return self._why or outcome.name.removeprefix("MQTT_ERR_").lower()
             wait = self._turned()
             if self._status.connected:
                 continue
@@ -286,8 +295,9 @@ class Connector:
         client.connect_timeout = self.settings.connect_timeout_s
         if self.settings.username is not None:
             client.username_pw_set(self.settings.username, self.settings.password)
-        if self.settings.tls is not None:
-            client.tls_set_context(self.settings.tls.context())
+        self._context = None if self.settings.tls is None else self.settings.tls.context()
+        if self._context is not None:
+            client.tls_set_context(self._context)
         client.max_inflight_messages = 0  # `Publisher` bounds it; paho's own queue is O(n) an ack
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
@@ -307,7 +317,7 @@ class Connector:
         properties: Properties | None,
     ) -> None:
         if reason.is_failure:
-            self._set_status(reason=f"broker refuses: {reason}")
+            self._why = f"broker refuses: {reason}"
             return
         protocol = "5" if self._version == MQTTProtocolVersion.MQTTv5 else "3.1.1"
         self._set_status(
@@ -335,9 +345,11 @@ class Connector:
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
-        if self._status.connected or not self._status.reason:
+        if self._status.connected or not self._why:
             by = "broker: " if flags.is_disconnect_packet_from_server else ""
-            self._set_status(connected=False, reason=f"{by}{reason}")
+            self._why = f"{by}{reason}"
+        if self._status.connected:
+            self._set_status(connected=False, reason=self._why)
 
     def _on_message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
         self._message(message)

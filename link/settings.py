@@ -1,5 +1,6 @@
 """Where the broker is and how to speak to it."""
 
+import re
 import ssl
 import stat
 from dataclasses import dataclass, field
@@ -37,7 +38,7 @@ class Tls:
     key: Path | None = None
     crl: Path | None = None
 
-    def context(self) -> ssl.SSLContext:
+    def context(self) -> "ClientContext":
         """What `ssl` needs; read from the files at each call, so that renewed ones are used.
 
         TLS 1.2 or newer; the broker's name or address must stand in its certificate.
@@ -47,9 +48,9 @@ class Tls:
         LinkError
             A file cannot be used, or others may read the key; the message names it.
         """
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context = ClientContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.sslsocket_class = _ClosedOnFailure
+        context.sslsocket_class = _Socket
         try:
             context.load_verify_locations(self.ca)
         except (OSError, ssl.SSLError) as error:
@@ -73,15 +74,50 @@ class Tls:
         return context
 
 
-class _ClosedOnFailure(ssl.SSLSocket):
-    """Closes itself when the handshake fails, which paho leaves to the garbage collector."""
+class ClientContext(ssl.SSLContext):
+    """What `ssl` needs, and what the broker said when it refused us.
+
+    In TLS 1.3 a client has shaken hands before the broker looks at its certificate: the alert comes
+    with the first reading, and paho makes "unspecified error" of that.
+    """
+
+    alert: str = ""
+    """The broker's last alert, in words; empty: there was none."""
+
+    def heard(self, error: ssl.SSLError) -> None:
+        """Keep what an error says, if it is an alert."""
+        if found := _ALERT.search(error.reason or ""):
+            self.alert = found[1].lower().replace("_", " ")
+
+
+_ALERT = re.compile(r"_ALERT_(\w+)")
+"""OpenSSL's names of alerts; ``SSLV3_ALERT_CERTIFICATE_REVOKED``, ``TLSV1_ALERT_UNKNOWN_CA``."""
+
+
+class _Socket(ssl.SSLSocket):
+    """Tells its context of alerts; closes itself when the handshake fails.
+
+    paho leaves the latter to the garbage collector.
+    """
 
     def do_handshake(self, block: bool = False) -> None:
         try:
             super().do_handshake(block)
-        except BaseException:
+        except BaseException as error:
+            self._tell(error)
             self.close()
             raise
+
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        try:
+            return super().recv(buflen, flags)
+        except ssl.SSLError as error:
+            self._tell(error)
+            raise
+
+    def _tell(self, error: BaseException) -> None:
+        if isinstance(error, ssl.SSLError) and isinstance(self.context, ClientContext):
+            self.context.heard(error)
 
 
 def _no_passphrase() -> str:

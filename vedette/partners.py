@@ -81,6 +81,11 @@ class Bucket:
         self._last_ns = received_ns
 
 
+UNANSWERED = 50
+"""Our acks that a partner's broker may leave unanswered; from then on it is not asked what it does
+with them, since each that it does not answer is kept until the connection ends."""
+
+
 Take = Callable[["PartnerLink", Received], None]
 """Takes a batch on the link's thread; sends the acks once all of it is durable."""
 
@@ -162,10 +167,26 @@ class PartnerLink:
         return f"{self.giver}: {topic[:FOREIGN_TOPIC]}"
 
     def answer(self, receiver: Receiver) -> None:
-        """Tell the giver what has arrived, best effort."""
+        """Tell the giver what has arrived, best effort.
+
+        It goes at QoS 1 for the broker's answer alone: of a subscription Mosquitto grants also what
+        it will never deliver, so a refused ack is all that shows that we are somebody else there.
+        """
         if self.giver in receiver.givers and self.subscriber.status.connected:
             topic, ack = receiver.ack_message(self.giver)
-            self.subscriber.publish(topic, encode_back(ack))
+            qos = 1 if self.subscriber.unanswered < UNANSWERED else 0
+            self.subscriber.publish(topic, encode_back(ack), qos=qos)
+
+    @property
+    def reason(self) -> str:
+        """Why nothing can come, with the broker's name before it; empty: no reason is known."""
+        status = self.subscriber.status
+        why = status.reason
+        if status.connected and self.subscriber.counts.refused_filters:
+            why = "refuses our subscriptions"
+        elif status.connected and self.subscriber.refusal:
+            why = f"refuses our acks: {self.subscriber.refusal}"
+        return f"{self.subscriber.settings.name}: {why}" if why else ""
 
 
 class Partners:
@@ -210,16 +231,14 @@ class Partners:
 
     def status(self, receiver: Receiver | None) -> list[dict[str, Any]]:
         """Of each partner: its node, how the link stands, and what has come in; plain data."""
-        links = {link.giver: link.subscriber for link in self.links}
+        links = {link.giver: link for link in self.links}
         counters = {} if receiver is None else receiver.counters()
         rows = []
         for table in self._tables:
             link = links.get(table.id)
             connected, reason = None, self._problems.get(table.id, "")
             if link is not None:
-                connected, reason = link.status.connected, link.status.reason
-                if connected and link.counts.refused_filters:
-                    reason = f"{link.settings.name}: refuses our subscriptions"
+                connected, reason = link.subscriber.status.connected, link.reason
             counter = counters.get(table.id)
             ended = "" if counter is None else counter["not_in_force"]
             why = self.agreements.problems.get(table.id, "") or ended or reason

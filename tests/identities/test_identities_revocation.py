@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from link.connection import PATIENCE
 from link.prober import Prober
 from link.settings import Tls
 from tests.identities.secured import PEOPLE
@@ -87,6 +88,34 @@ def test_an_old_certificate_goes_and_the_renewed_one_keeps_the_session(secured):
     assert renewed.publish(REPORTS, b"x") in {0, 16}  # its grants are still there
     assert renewed.stop()
     assert held.stop(10.0)
+
+
+def test_who_is_refused_is_told_why_all_the_time_and_comes_back_as_it_was(secured):
+    """The broker's alert comes after a client of TLS 1.3 has shaken hands."""
+    said, versions = [], set()
+
+    class Held(Prober):
+        def _set_status(self, **changes):
+            super()._set_status(**changes)
+            said.append(self.status)
+            versions.add(self._version)
+
+    held = Held(secured.settings(A, protocol="auto"))
+    held.connect()
+    revoke(secured.authority, A, secured.broker.root)
+    wanted = "broker refuses: certificate revoked"
+    with held._changed:
+        assert held._changed.wait_for(lambda: held.status.reason == wanted, 60.0)
+        since = len(said)
+        # More failures than after which a version of the protocol is doubted.
+        assert held._changed.wait_for(lambda: held.status.failures > PATIENCE + 1, 60.0)
+        assert {one.reason for one in said[since:]} == {wanted}
+    secured.authority.renew(A)
+    with held._changed:
+        assert held._changed.wait_for(lambda: held.status.connected, 60.0)
+    assert (held.status.protocol, held.status.reason) == ("5", "")
+    assert len(versions) == 1
+    assert held.stop()
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])

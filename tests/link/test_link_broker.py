@@ -11,6 +11,7 @@ from link.messages import Incoming, Token
 from link.publisher import Publisher
 from link.settings import ClientSettings
 from model.errors import LinkError
+from vedette.local.broker_files import Grant
 
 pytestmark = pytest.mark.broker
 
@@ -223,6 +224,26 @@ def test_a_wrong_password_is_named(broker) -> None:
     until(lambda: "refuses: Not authorized" in subscriber.status.reason)
     assert WRONG not in repr(settings)
     assert subscriber.stop()
+
+
+GRANTED = {**WITH_PASSWORD, "acl": {"core": Grant(("mine/#",), ("t/#",))}}
+
+
+@pytest.mark.parametrize("broker", [GRANTED], indirect=True)
+def test_what_the_broker_says_of_a_publication_is_known_until_it_says_otherwise(broker) -> None:
+    credentials = {"username": "core", "password": "right", "protocol": "5"}
+    with Taker(broker, **credentials) as taker:
+        link = taker.subscriber
+        assert link.publish("theirs", b"x", qos=1)
+        until(lambda: link.refusal == "Not authorized")
+        assert link.publish("theirs", b"x")  # of this nothing is ever heard
+        assert link.publish("mine/a", b"x", qos=1)
+        until(lambda: not link.unanswered)
+        assert (link.refusal, link.refused_publications) == ("", 1)
+        broker.stop()
+        until(lambda: not link.status.connected)
+        assert not link.publish("theirs", b"x", qos=1)
+        assert not link.unanswered
 
 
 @pytest.mark.parametrize(

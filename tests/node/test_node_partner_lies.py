@@ -11,9 +11,12 @@ from adapters.registry import load_all
 from config import engine_config, load_site
 from journal.commit import GroupCommitter
 from journal.log import SegmentedLog
+from link.connection import LinkStatus
 from link.messages import Incoming, Received, Token
+from model.detections import Mode
 from model.errors import Reason
 from model.records import Kind, Record
+from sharing.receive import Receiver
 from sharing.release import transform
 from tests.node.site import until
 from tests.sharing.giver import Giver
@@ -21,7 +24,7 @@ from tests.sharing.samples import INSIDE, NOW_NS, agreement, text, updates
 from vedette.core import Core
 from vedette.engine import Engine
 from vedette.intake import PARTNER_BYTES, Intake
-from vedette.partners import BUDGET_BYTES_S, BURST_BYTES, Bucket
+from vedette.partners import BUDGET_BYTES_S, BURST_BYTES, UNANSWERED, Bucket, Partners
 
 pytestmark = pytest.mark.node
 
@@ -215,3 +218,25 @@ def test_nobody_stands_behind_a_partner_that_waits_for_room(site) -> None:
     assert kinds.count(Kind.PARTNER) == 3
     assert kinds.index(Kind.MESSAGE) < len(kinds) - 1
     assert Kind.TICK in kinds
+
+
+def test_a_broker_that_answers_no_ack_is_soon_not_asked_any_more(site) -> None:
+    """Each ack that waits for an answer is kept, and a partner's broker need never give one."""
+    asked: list[int] = []
+
+    class Silent:
+        status = LinkStatus(connected=True)
+
+        @property
+        def unanswered(self) -> int:
+            return sum(asked)
+
+        def publish(self, *_: object, qos: int) -> None:
+            asked.append(qos)
+
+    link: Any = Partners(site, lambda *_: None).links[0]
+    link.subscriber = Silent()
+    receiver = Receiver({"north": agreement()}, "south", Mode.LIVE)
+    for _ in range(2 * UNANSWERED):
+        link.answer(receiver)
+    assert asked == [1] * UNANSWERED + [0] * UNANSWERED
