@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 
@@ -22,8 +23,9 @@ from exercise.replaying import Due
 from exercise.run import Exercise
 from exercise.scenario import load_scenario, packaged
 from link.publisher import Publisher
-from link.settings import ClientSettings
+from link.settings import ClientSettings, Tls
 from model.errors import ConfigError
+from vedette.credentials import add_tls_options, must_publish, settings_for, tls_of
 from vedette.local.process import watch_parent
 
 CONNECT_S = 30.0
@@ -31,7 +33,10 @@ CONNECT_S = 30.0
 
 
 def settings_of(
-    site: Site, username: str | None = None, password_file: Path | None = None
+    site: Site,
+    username: str | None = None,
+    password_file: Path | None = None,
+    tls: Tls | None = None,
 ) -> ClientSettings:
     """How the sensors speak to the node's broker.
 
@@ -41,28 +46,25 @@ def settings_of(
         The node's site file.
     username, password_file
         Credentials of their own; None: those of the site file.
+    tls
+        A player's certificate, where the broker asks for one.
 
     Raises
     ------
     ConfigError
-        If the password cannot be read, or the broker asks for certificates.
+        If the password cannot be read, a certificate is missing, or who it names may say nothing.
     """
-    if site.broker.tls is not None:
-        raise ConfigError([f"{site.path}: broker.tls: exercises with certificates are not built"])
-    password = site.password
+    settings = settings_for(site, f"{site.node}-exercise", tls)
+    must_publish(site, tls)
+    if username:
+        settings = replace(settings, username=username)
     if password_file is not None:
         try:
             password = password_file.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError([f"{password_file}: {error}"]) from error
-    return ClientSettings(
-        host=site.broker.host,
-        port=site.broker.port,
-        client_id=f"{site.node}-exercise",
-        username=username or site.broker.username,
-        password=password,
-        protocol=site.broker.protocol,
-    )
+        settings = replace(settings, password=password)
+    return settings
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -78,6 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--speed", type=float, default=1.0)
     parser.add_argument("--username", help="the sensors' own, not that of the site file")
     parser.add_argument("--password-file", type=Path)
+    add_tls_options(parser, "player")
     args = parser.parse_args(arguments)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -86,7 +89,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         site = load_site(args.site)
         scenario = load_scenario(packaged(args.scenario)).of_node(site.node)
-        publisher = Publisher(settings_of(site, args.username, args.password_file))
+        publisher = Publisher(settings_of(site, args.username, args.password_file, tls_of(args)))
     except ConfigError as error:
         sys.stderr.write("\n".join(error.problems) + "\n")
         return 2

@@ -83,6 +83,8 @@ PEOPLE = (
     Identity(Role.PARTNER, "west"),
     Identity(Role.VIEWER, "south"),
     Identity(Role.OPERATOR, "anna"),
+    Identity(Role.RECORDER, "north"),
+    Identity(Role.PLAYER, "north"),
 )
 
 GONE = Identity(Role.SOURCE, "gone")
@@ -162,6 +164,12 @@ class Secured:
         tls = self.tls(who) if tls is None else tls
         values = {"protocol": "5", "client_id": "chosen-by-itself", **more}
         return ClientSettings(LOOPBACK, self.port, tls=tls, **values)
+
+    def options(self, who: Identity) -> list[str]:
+        """How a command is told to go as somebody."""
+        tls = self.tls(who)
+        names = {"--ca": tls.ca, "--certificate": tls.certificate, "--key": tls.key}
+        return [str(part) for pair in names.items() for part in pair]
 
     def prober(self, who: Identity, tls=None) -> Prober:
         made = Prober(self.settings(who, tls))

@@ -9,8 +9,14 @@ from vedette.broker.grants import grants_of
 pytestmark = pytest.mark.broker
 
 
-def test_everything_granted_is_delivered_and_nothing_else(secured):
+@pytest.mark.parametrize(
+    ("secured", "right"),
+    [({"mode": "live"}, 30), ({"mode": "exercise"}, 44)],  # a player speaks in an exercise alone
+    indirect=["secured"],
+    ids=["live", "exercise"],
+)
+def test_everything_granted_is_delivered_and_nothing_else(secured, right):
     certificates = {who: secured.tls(who) for who in PEOPLE}
     found = prove(secured.site, grants_of(secured.site), certificates)
     assert found.leaked == found.missing == ()
-    assert found.right == 23
+    assert found.right == right

@@ -5,6 +5,7 @@ published, a herald who may publish everything shows who can read.
 """
 
 import subprocess
+from collections.abc import Iterable
 
 import pytest
 
@@ -20,6 +21,7 @@ from vedette.pki.names import Identity, Role
 
 pytestmark = pytest.mark.broker
 
+RECORDER, PLAYER = Identity(Role.RECORDER, "north"), Identity(Role.PLAYER, "north")
 WITNESS = Identity(Role.VIEWER, "witness")
 HERALD = Identity(Role.VIEWER, "herald")
 
@@ -68,6 +70,8 @@ PUBLISH = {
     "partner:west": {*FROM_WEST},
     "viewer:south": set(),
     "operator:anna": set(),
+    "recorder:north": set(),
+    "player:north": set(),
 }
 READ = {
     "node:north": {*OF_A, *OF_B, COMMANDS, NEW_SENSOR},
@@ -80,7 +84,26 @@ READ = {
     "partner:west": {*TO_WEST},
     "viewer:south": {TO_SOUTH[1]},
     "operator:anna": set(),
+    "recorder:north": {*OF_A[:3], *OF_B[:3], "harbour/ais", NEW_SENSOR},
+    "player:north": set(),
 }
+EXERCISED = {**PUBLISH, "player:north": READ["recorder:north"]}
+"""What is published in an exercise, by the names of live topics."""
+
+CASES = [
+    *(("live", who) for who in PEOPLE),
+    *(("exercise", who) for who in (PEOPLE[0], PEOPLE[2], RECORDER, PLAYER)),
+]
+"""In an exercise the grants of all others are made of the same lines."""
+
+
+def in_mode(mode: str, topics: Iterable[str]) -> list[str]:
+    """Topics of a live node as they stand in a mode; in an exercise the live ones are foreign."""
+    if mode == "live":
+        return list(topics)
+    other = {"vedette": "vedette-exercise", "vedette-exercise": "vedette"}
+    parts = [topic.partition("/") for topic in topics]
+    return [f"{other.get(head, head)}{slash}{rest}" for head, slash, rest in parts]
 
 
 class Watched(Secured):
@@ -112,23 +135,26 @@ class Watched(Secured):
 
 
 @pytest.fixture
-def watched(server_folder, secured_program):
-    made = Watched(server_folder)
+def watched(request, server_folder, secured_program):
+    made = Watched(server_folder, mode=getattr(request, "param", "live"))
     made.configure()
     made.start()
     yield made
     made.stop()
 
 
-@pytest.mark.parametrize("who", PEOPLE, ids=str)
+@pytest.mark.parametrize(("watched", "who"), CASES, indirect=["watched"], ids=str)
 def test_what_a_role_publishes_is_delivered_where_it_may_and_refused_in_the_log(watched, who):
+    mode = watched.site.mode
+    may = set(in_mode(mode, (PUBLISH if mode == "live" else EXERCISED)[str(who)]))
+    topics = [*in_mode(mode, TOPICS), "$SYS/broker/version"]
     witness, prober = watched.prober(WITNESS), watched.prober(who)
     witness.subscribe(["#", "$SYS/#"])
-    for topic in [*TOPICS, "$SYS/broker/version"]:
+    for topic in topics:
         prober.publish(topic, str(who).encode())
     witness.fence()
     got = {topic for topic, payload in witness.inbox if payload == str(who).encode()}
-    assert got == PUBLISH[str(who)]
+    assert got == may
     stopped = [prober.stop(), witness.stop()]
     assert all(stopped)
     denied = {
@@ -136,19 +162,21 @@ def test_what_a_role_publishes_is_delivered_where_it_may_and_refused_in_the_log(
         for action, name, topic in watched.refusals()
         if (action, name) == ("broker.denied_publish", str(who))
     }
-    assert denied == {*TOPICS, "$SYS/broker/version"} - PUBLISH[str(who)]
+    assert denied == {*topics} - may
 
 
-@pytest.mark.parametrize("who", PEOPLE, ids=str)
+@pytest.mark.parametrize(("watched", "who"), CASES, indirect=["watched"], ids=str)
 def test_what_a_role_reads_is_what_it_may_and_asking_for_more_is_in_the_log(watched, who):
+    topics, may = (in_mode(watched.site.mode, some) for some in (TOPICS, READ[str(who)]))
     herald, prober = watched.prober(HERALD), watched.prober(who)
-    asked = ["#", "$SYS/#", f"{ROOT}/#", "+/north/sensors/+/reports", "$share/g/#", *TOPICS]
+    wide = ["#", "$SYS/#", f"{ROOT}/#", "+/north/sensors/+/reports", "$share/g/#"]
+    asked = [*in_mode(watched.site.mode, wide), *topics]
     for topic in asked:
         prober.subscribe([topic])
-    for topic in TOPICS:
+    for topic in topics:
         herald.publish(topic, b"news")
     prober.fence()
-    assert {topic for topic, _ in prober.inbox} == READ[str(who)]
+    assert {topic for topic, _ in prober.inbox} == set(may)
     stopped = [prober.stop(), herald.stop()]
     assert all(stopped)
     denied = {
@@ -156,7 +184,7 @@ def test_what_a_role_reads_is_what_it_may_and_asking_for_more_is_in_the_log(watc
         for action, name, topic in watched.refusals()
         if (action, name) == ("broker.denied_subscribe", str(who))
     }
-    assert denied == {*asked, "fence"} - READ[str(who)]
+    assert denied == {*asked, "fence"} - set(may)
 
 
 def stranger(watched, folder, name="source:gateway-a") -> Tls:

@@ -11,7 +11,10 @@ from model.errors import ConfigError
 from vedette.local.broker_files import Grant
 from vedette.pki.names import Identity, PkiError, Role
 
-SENSOR_LEAVES = ("reports", "raw", "framed", "status")
+DATA_LEAVES = ("reports", "raw", "framed")
+"""Last levels of the topics on which a sensor says what it sees."""
+
+SENSOR_LEAVES = (*DATA_LEAVES, "status")
 """Last levels of a sensor's own topics."""
 
 GIVEN = ("live", "live.json", "backfill")
@@ -43,7 +46,7 @@ def grants_of(site: Site) -> dict[Identity, Grant]:
             problems.append(f"{site.path}: {where}: another has the identity {identity}")
         grants[identity] = what
 
-    for make in (_node_grants, _source_grants, _partner_grants):
+    for make in (_node_grants, _source_grants, _partner_grants, _recording_grants):
         for where, role, name, what in make(site):
             try:
                 grant(Identity(role, name), what, where)
@@ -95,6 +98,15 @@ def _partner_grants(site: Site) -> Iterable[Row]:
         yield where, Role.PUBLISHER, partner.id, Grant(given, answers)
         yield where, Role.PARTNER, partner.id, Grant(answers, given)
         yield where, Role.VIEWER, partner.id, Grant((), (f"{shared}/live.json",))
+
+
+def _recording_grants(site: Site) -> Iterable[Row]:
+    leaves = [f"{site.topic_root}/sensors/+/{leaf}" for leaf in DATA_LEAVES]
+    bound = [topic for sensor in site.engine.sensors for topic in sensor.topics]
+    data = tuple(dict.fromkeys([*leaves, *bound]))
+    yield "node.name", Role.RECORDER, site.node, Grant((), data)
+    if site.mode == "exercise":  # nobody plays into a live picture
+        yield "node.name", Role.PLAYER, site.node, Grant(data)
 
 
 def _bound_problems(site: Site) -> list[str]:

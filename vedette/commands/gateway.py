@@ -19,8 +19,9 @@ from rich.text import Text
 from config import load_site
 from ingest.outbox import Outbox
 from ingest.receipts import source_sensors
-from link.settings import ClientSettings, Tls
-from model.errors import ConfigError, LinkError
+from link.settings import ClientSettings
+from model.errors import ConfigError
+from vedette.credentials import add_tls_options, settings_for, tls_of
 from vedette.gateway import Bounds, Gateway, Where
 from vedette.gateway_inputs import (
     Hopper,
@@ -75,9 +76,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--mode", choices=("live", "exercise"), default="live", help="of --node")
     parser.add_argument("--username", help="at the broker, with --broker")
     parser.add_argument("--password-file", type=Path, metavar="FILE")
-    parser.add_argument("--ca", type=Path, metavar="FILE", help="authorities of the broker: TLS")
-    parser.add_argument("--certificate", type=Path, metavar="FILE", help="of the source, with --ca")
-    parser.add_argument("--key", type=Path, metavar="FILE", help="of the certificate")
+    add_tls_options(parser, "source")
     parser.add_argument("--sensor", required=True, metavar="ID", help="whose bytes they are")
     parser.add_argument(
         "--source", metavar="ID", help="under which receipts come (default: as in SITE, else ID)"
@@ -150,19 +149,7 @@ def _where(args: argparse.Namespace) -> Where:
         ids = site.engine.sensors.ids
         if args.sensor not in ids:
             raise ConfigError([f"--sensor: {args.sensor!r} is not in {args.site}"])
-        tls = _tls(args)
-        if tls is None and site.broker.tls is not None:
-            # The site file names the node's own, and whoever shows that pushes the core out.
-            raise ConfigError([f"--ca: is missing, as the broker of {args.site} speaks TLS"])
-        settings = ClientSettings(
-            host=site.broker.host,
-            port=site.broker.port,
-            client_id=client,
-            username=None if tls is not None else site.broker.username,
-            password=None if tls is not None else site.password,
-            tls=tls,
-            protocol=site.broker.protocol,
-        )
+        settings = settings_for(site, client, tls_of(args))
         speaks = source_sensors(ids, site.sources)
         first = next(name for name, sensors in speaks.items() if args.sensor in sensors)
         return Where(settings, site.topic_root, args.sensor, args.source or first)
@@ -184,25 +171,10 @@ def _where(args: argparse.Namespace) -> Where:
         client_id=client,
         username=args.username,
         password=password,
-        tls=_tls(args),
+        tls=tls_of(args),
     )
     root = "vedette-exercise" if args.mode == "exercise" else "vedette"
     return Where(settings, f"{root}/{args.node}", args.sensor, args.source or args.sensor)
-
-
-def _tls(args: argparse.Namespace) -> Tls | None:
-    if args.ca is None:
-        if args.certificate is not None or args.key is not None:
-            raise ConfigError(["--ca: is missing (--certificate and --key go with it)"])
-        return None
-    if (args.certificate is None) != (args.key is None):
-        raise ConfigError(["--certificate and --key belong together"])
-    tls = Tls(args.ca, args.certificate, args.key)
-    try:
-        tls.context()
-    except LinkError as error:
-        raise ConfigError([str(error)]) from error
-    return tls
 
 
 def _address(key: str, text: str) -> tuple[str, int]:

@@ -6,7 +6,8 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -20,15 +21,20 @@ from link.messages import Received
 from link.publisher import Publisher
 from link.settings import ClientSettings
 from model.errors import ConfigError, VedetteError
+from vedette.broker.grants import DATA_LEAVES
+from vedette.credentials import add_tls_options, must_read, settings_for, tls_of
 
 EPILOG = """\
 examples:
   vedette record --site site.toml morning.vrec
   vedette record --site site.toml --sensor radar-1 --seconds 600 radar.vrec
   vedette record --broker 127.0.0.1:1883 --topic 'farm/+/events' farm.vrec
+  vedette record --site site.toml --ca trust.pem --certificate certificate.pem --key key.pem n.vrec
 
 Stop it with Ctrl-C. Every message is written to the file before the broker is told that we have
-it. Play the file with `vedette replay`.
+it. Play the file with `vedette replay`. A broker that asks for certificates is shown a recorder's
+(`vedette pki issue --kind recorder NODE`). It knows one connection of it: a second recording with
+the same certificate ends the first.
 """
 
 QUEUED_BATCHES = 64
@@ -36,6 +42,11 @@ QUEUED_BATCHES = 64
 
 CONNECT_S = 5.0
 """How long the broker may take to answer at the start, s."""
+
+LOSSES = 5
+LOST_S = 60.0
+"""A connection that was lost so often within so many seconds is taken over by another of the same
+identity: each comes back within 0.2 s (`link.connection`) and its handshake."""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -53,6 +64,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     where.add_argument("--broker", metavar="HOST:PORT", help="with --node or --topic")
     parser.add_argument("--node", help="name of the node, with --broker")
     parser.add_argument("--mode", choices=("live", "exercise"), default="live", help="of --node")
+    add_tls_options(parser, "recorder")
     parser.add_argument("--sensor", metavar="ID", action="append", help="these sensors only")
     parser.add_argument(
         "--topic", metavar="FILTER", action="append", help="these topics instead of a node's"
@@ -86,31 +98,23 @@ def _source(args: argparse.Namespace) -> tuple[ClientSettings, str, list[str]]:
     client = f"vedette-record-{uuid.uuid4().hex[:8]}"
     topics = list(args.topic or ())
     sensors = list(args.sensor or ("+",))
+    tls = tls_of(args)
     if args.site is not None:
         site = load_site(args.site)
-        if site.broker.tls is not None:
-            raise ConfigError(
-                [f"{args.site}: broker.tls: recording with certificates is not built"]
-            )
         known = site.engine.sensors
         strangers = [name for name in args.sensor or () if known.index(name) is None]
         if strangers:
             raise ConfigError([f"--sensor: {name!r} is not in {args.site}" for name in strangers])
-        settings = ClientSettings(
-            host=site.broker.host,
-            port=site.broker.port,
-            client_id=client,
-            username=site.broker.username,
-            password=site.password,
-            protocol=site.broker.protocol,
-        )
+        settings = settings_for(site, client, tls)
         bound = [
             topic
             for sensor in known
             if args.sensor is None or sensor.id in args.sensor
             for topic in sensor.topics
         ]
-        return settings, site.node, topics or _filters(site.topic_root, sensors) + bound
+        topics = topics or _filters(site.topic_root, sensors) + bound
+        must_read(site, tls, topics)
+        return settings, site.node, topics
     host, colon, port = args.broker.rpartition(":")
     if not colon or not port.isdigit():
         raise ConfigError([f"--broker: {args.broker!r} is not HOST:PORT"])
@@ -119,14 +123,37 @@ def _source(args: argparse.Namespace) -> tuple[ClientSettings, str, list[str]]:
             raise ConfigError(["--node or --topic: is missing (it goes with --broker)"])
         root = "vedette-exercise" if args.mode == "exercise" else "vedette"
         topics = _filters(f"{root}/{args.node}", sensors)
-    settings = ClientSettings(host=host.strip("[]"), port=int(port), client_id=client)
+    settings = ClientSettings(host=host.strip("[]"), port=int(port), client_id=client, tls=tls)
     return settings, args.node or "", topics
 
 
 def _filters(root: str, sensors: Sequence[str]) -> list[str]:
     """Topic filters of sensors' data (not their status)."""
-    leaves = ("reports", "raw", "framed")
-    return [f"{root}/sensors/{sensor}/{leaf}" for sensor in sensors for leaf in leaves]
+    return [f"{root}/sensors/{sensor}/{leaf}" for sensor in sensors for leaf in DATA_LEAVES]
+
+
+class _Recorder(Subscriber):
+    """Gives up when another of its identity takes its session over again and again.
+
+    Two that pushed each other out in turn would each have a part of what came, and say nothing.
+    Mosquitto 2.0 closes the connection without a word. So losses are counted: who was there first
+    is pushed out first, has the most of them at any time, and leaves the field.
+    """
+
+    def __init__(
+        self, settings: ClientSettings, filters: Sequence[str], on_batch: Callable[[Received], None]
+    ) -> None:
+        super().__init__(settings, filters, on_batch)
+        self.certified = settings.tls is not None and settings.tls.certificate is not None
+        """Whether others may have our session: it is the identity's, not ours alone."""
+        self.pushed_out = False
+        self._lost: deque[float] = deque(maxlen=LOSSES)
+
+    def _disconnected(self) -> None:
+        self._lost.append(time.monotonic())
+        if self.certified and len(self._lost) == LOSSES and self._lost[-1] - self._lost[0] < LOST_S:
+            self.pushed_out = True
+            self._stopping.set()
 
 
 def _record(
@@ -137,10 +164,9 @@ def _record(
 ) -> int:
     """Write until the time is up or somebody stops it; returns the exit status."""
     batches: queue.Queue[Received] = queue.Queue(QUEUED_BATCHES)
-    subscriber = Subscriber(settings, topics, batches.put)
+    subscriber = _Recorder(settings, topics, batches.put)
     # A session left behind would keep messages for ever: end it also when asked to terminate.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    subscriber.start()
     try:
         status = _write_all(args, topics, writer, subscriber, batches)
         if status == 0:
@@ -154,8 +180,9 @@ def _record(
         while not batches.empty():  # whoever waits to put a batch must be let go
             batches.get_nowait()
         subscriber.stop()
-        if subscriber.status.epoch:
-            _forget_session(settings)
+        if subscriber.status.epoch and not subscriber.pushed_out and _forget_session(settings):
+            left = f"session {settings.client_id} may be left behind"
+            print(f"broker {settings.name}: {left}", file=sys.stderr)
         signal.signal(signal.SIGTERM, before)
     return status
 
@@ -164,12 +191,18 @@ def _write_all(
     args: argparse.Namespace,
     topics: list[str],
     writer: RecordingWriter,
-    subscriber: Subscriber,
+    subscriber: _Recorder,
     batches: "queue.Queue[Received]",
 ) -> int:
     """Write what comes until the time is up or somebody stops it; returns the exit status."""
     name = subscriber.settings.name
     try:
+        # Under a certificate each recording has the same session, and one that was killed may
+        # have left it behind, with what came since, on topics that nobody asks for now.
+        if subscriber.certified and (reason := _forget_session(subscriber.settings)):
+            print(f"broker {name}: {reason}", file=sys.stderr)
+            return 2
+        subscriber.start()
         if not subscriber.wait_subscribed(CONNECT_S):
             print(f"broker {name}: {subscriber.status.reason or 'no answer'}", file=sys.stderr)
             return 2
@@ -187,6 +220,13 @@ def _write_all(
                 if subscriber.failed is not None:
                     print(f"broker {name}: {subscriber.failed}", file=sys.stderr)
                     return 1
+                if subscriber.pushed_out:
+                    while _write_next(batches, writer, subscriber):
+                        pass
+                    lost = f"connection lost {LOSSES} times within {LOST_S:.0f} s"
+                    why = f"{lost}: does another show this certificate?"
+                    print(f"broker {name}: {why}", file=sys.stderr)
+                    return 1
                 if _write_next(batches, writer, subscriber):
                     live.update(Text(f"{args.file}: {writer.count} messages"))
     except KeyboardInterrupt:
@@ -194,19 +234,18 @@ def _write_all(
     return 0
 
 
-def _forget_session(settings: ClientSettings) -> None:
+def _forget_session(settings: ClientSettings) -> str:
     """End the session at the broker, or it would keep messages for us for ever.
 
-    A clean session under the same name replaces it, and ends with its connection.
+    A clean session under the same name replaces it, and ends with its connection. Returns why that
+    could not be done; empty: it is.
     """
     cleaner = Publisher(settings)
     cleaner.start()
-    if not cleaner.wait_connected(CONNECT_S):
-        print(
-            f"broker {settings.name}: session {settings.client_id} may be left behind",
-            file=sys.stderr,
-        )
+    done = cleaner.wait_connected(CONNECT_S)
+    reason = "" if done else cleaner.status.reason or "no answer"
     cleaner.stop()
+    return reason
 
 
 def _write_next(

@@ -28,17 +28,21 @@ from link.settings import ClientSettings
 from model.errors import ConfigError, InputFileError, LinkError, VedetteError
 from model.sensors import Sensors
 from model.time import NS_PER_S, iso_from_ns
+from vedette.credentials import add_tls_options, must_publish, settings_for, tls_of
 
 EPILOG = """\
 examples:
   vedette replay reports.jsonl --site exercise.toml
   vedette replay flight.tlog --site exercise.toml --sensor uav-station --speed 4
   vedette replay harbour.vrec --broker 127.0.0.1:1883 --node demo --speed 0
+  vedette replay harbour.vrec --site exercise.toml --ca trust.pem \\
+      --certificate certificate.pem --key key.pem
 
 Every time in a file moves by one whole number of nanoseconds, so that the first report is from
 now; the distances between times stay as recorded. Messages go to topics of a node in exercise
-mode only (vedette-exercise/…). Exit status: 0 all acknowledged, 1 some had no subscriber or were
-refused, 2 a mistake in what was asked.
+mode only (vedette-exercise/…). A broker that asks for certificates is shown a player's
+(`vedette pki issue --kind player NODE`), one connection at a time. Exit status: 0 all acknowledged,
+1 some had no subscriber or were refused, 2 a mistake in what was asked.
 """
 
 CONNECT_S = 5.0
@@ -87,6 +91,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     where.add_argument("--site", type=Path, metavar="SITE.toml")
     where.add_argument("--broker", metavar="HOST:PORT", help="with --node, instead of --site")
     parser.add_argument("--node", help="name of the node, with --broker")
+    add_tls_options(parser, "player")
     parser.add_argument(
         "--sensor",
         metavar="ID",
@@ -152,6 +157,7 @@ def _destination(args: argparse.Namespace) -> Destination:
     """Broker, topics and sensors out of the site file or the arguments."""
     if not (args.speed >= 0.0):
         raise ConfigError(["--speed: must be 0 or more"])
+    tls = tls_of(args)
     client = f"vedette-replay-{uuid.uuid4().hex[:8]}"
     if args.site is not None:
         site = load_site(args.site, load_all())
@@ -159,16 +165,8 @@ def _destination(args: argparse.Namespace) -> Destination:
             raise ConfigError(
                 [f'{args.site}: node.mode: is {site.mode!r}; replay goes to mode = "exercise" only']
             )
-        if site.broker.tls is not None:
-            raise ConfigError([f"{args.site}: broker.tls: replay with certificates is not built"])
-        settings = ClientSettings(
-            host=site.broker.host,
-            port=site.broker.port,
-            client_id=client,
-            username=site.broker.username,
-            password=site.password,
-            protocol=site.broker.protocol,
-        )
+        settings = settings_for(site, client, tls)
+        must_publish(site, tls)
         return Destination(settings, site.topic_root, site.engine.sensors)
     if not args.node:
         raise ConfigError(["--node: is missing (it goes with --broker)"])
@@ -177,7 +175,7 @@ def _destination(args: argparse.Namespace) -> Destination:
     host, colon, port = args.broker.rpartition(":")
     if not colon or not port.isdigit():
         raise ConfigError([f"--broker: {args.broker!r} is not HOST:PORT"])
-    settings = ClientSettings(host=host.strip("[]"), port=int(port), client_id=client)
+    settings = ClientSettings(host=host.strip("[]"), port=int(port), client_id=client, tls=tls)
     return Destination(settings, f"vedette-exercise/{args.node}", None)
 
 

@@ -36,6 +36,8 @@ class Role(StrEnum):
     PARTNER = "partner"
     VIEWER = "viewer"
     OPERATOR = "operator"
+    RECORDER = "recorder"
+    PLAYER = "player"
     PROBE = "probe"
 
 
@@ -49,9 +51,14 @@ MEANING = {
     Role.PARTNER: "a partner's node: reads what we give it, writes its acks",
     Role.VIEWER: "a partner's people: read live.json of what their node is given",
     Role.OPERATOR: "a person at the web page; nothing at the broker",
+    Role.RECORDER: "vedette record: reads what sensors say; named after the node",
+    Role.PLAYER: "plays sensors into an exercise, nothing in a live node; named after the node",
     Role.PROBE: "a moment's certificate that proves something to the broker; nothing at it",
 }
 """One line of help each."""
+
+PROCESSES = frozenset({Role.NODE, Role.CONSOLE, Role.PUBLISHER})
+"""The node's own; whoever shows the certificate of one pushes it out of the broker."""
 
 SERVERS = frozenset({Role.BROKER, Role.PAGE})
 """They are connected to (serverAuth); all others connect (clientAuth). RFC 5280, 4.2.1.12."""
@@ -74,6 +81,10 @@ LIFETIME_DAYS = {
     Role.VIEWER: 397,
     # People change posts, and lose laptops.
     Role.OPERATOR: 90,
+    # In people's hands too, for a trial or an exercise: one reads all that sensors say, the other
+    # speaks for every sensor.
+    Role.RECORDER: 90,
+    Role.PLAYER: 90,
     Role.PROBE: 1,
 }
 """How long a certificate holds at most, days."""
