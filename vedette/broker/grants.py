@@ -103,10 +103,11 @@ def _partner_grants(site: Site) -> Iterable[Row]:
 def _recording_grants(site: Site) -> Iterable[Row]:
     leaves = [f"{site.topic_root}/sensors/+/{leaf}" for leaf in DATA_LEAVES]
     bound = [topic for sensor in site.engine.sensors for topic in sensor.topics]
-    data = tuple(dict.fromkeys([*leaves, *bound]))
-    yield "node.name", Role.RECORDER, site.node, Grant((), data)
-    if site.mode == "exercise":  # nobody plays into a live picture
-        yield "node.name", Role.PLAYER, site.node, Grant(data)
+    heard = tuple(dict.fromkeys([*leaves, *bound]))
+    yield "node.name", Role.RECORDER, site.node, Grant((), heard)
+    # Nobody plays into a live picture; on topics of existing hardware a live node may listen too.
+    if site.mode == "exercise":
+        yield "node.name", Role.PLAYER, site.node, Grant(tuple(leaves))
 
 
 def _bound_problems(site: Site) -> list[str]:
