@@ -45,7 +45,8 @@ def main() -> int:
     if os.read(int(pipe), len(GO)) != GO:
         return 0
     if loading.is_alive():  # what it holds it may not give back for long
-        os.execv(sys.executable, [sys.executable, "-m", "vedette.core", *sys.argv[1:]])  # noqa: S606
+        anew = [sys.executable, "-m", "vedette.core", *sys.argv[1:]]
+        os.execv(sys.executable, anew)  # noqa: S606 - ourselves, and no shell
     return int(importlib.import_module("vedette.core").main())
 
 
