@@ -19,6 +19,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from link.buffered import BufferedClient
 from link.settings import FOREVER_S, ClientContext, ClientSettings
 from model.errors import LinkError
 
@@ -109,7 +110,7 @@ class Connector:
         self._persistent = persistent
         self._stopping = threading.Event()
         self._lock = threading.Lock()
-        self._client: Client | None = None
+        self._client: BufferedClient | None = None
         self._context: ClientContext | None = None
         self._why = ""  # of the connection under way; the status keeps that of the one before
         self._status = LinkStatus()
@@ -282,9 +283,9 @@ class Connector:
         v5 = self._version == MQTTProtocolVersion.MQTTv5
         self._version = MQTTProtocolVersion.MQTTv311 if v5 else MQTTProtocolVersion.MQTTv5
 
-    def _new_client(self) -> Client:
+    def _new_client(self) -> BufferedClient:
         v5 = self._version == MQTTProtocolVersion.MQTTv5
-        client = Client(
+        client = BufferedClient(
             CallbackAPIVersion.VERSION2,
             client_id=self.settings.client_id,
             clean_session=None if v5 else not self._persistent,
