@@ -168,6 +168,12 @@ def coded(codes: Array, table: Sequence[bytes | None]) -> Ragged:
     return Ragged(data, starts[codes], lengths[codes])
 
 
+def repeated_text(text: str, rows: int) -> Fixed:
+    """The same text in every row."""
+    data = np.frombuffer(text_bytes(text), dtype=np.uint8)
+    return Fixed(np.broadcast_to(data, (rows, len(data))))
+
+
 def text_bytes(text: str) -> bytes:
     """Field bytes of a text, with what PostgreSQL refuses (NUL, lone surrogates) replaced."""
     return text.replace("\0", "\ufffd").encode("utf-8", "replace")
