@@ -4,6 +4,7 @@ One process plays all of them, so that what it costs can be told from what the n
 """
 
 import argparse
+import gc
 import json
 import os
 import sys
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import msgspec
 import numpy as np
 from websockets.sync.client import connect
 
@@ -23,8 +25,10 @@ from link.settings import ClientSettings
 from model.detections import Mode
 from model.errors import LinkError
 from sharing.agreement import Agreement, parse_agreement
-from sharing.answers import encode_back
+from sharing.answers import Ack, encode_back
 from sharing.receive import Receiver
+from sharing.rows import DIGEST_BYTES
+from sharing.wire import Shared
 from vedette.local.process import watch_parent
 
 ACK_S = 0.5
@@ -36,12 +40,73 @@ TOLD_S = 1.0
 CONNECT_S = 20.0
 
 
-class Partner:
-    """One partner's connection to our broker; takes everything, answers, keeps nothing."""
+class Heads(msgspec.Struct):
+    """What of a message of rows tells which they are (`sharing.wire`)."""
 
-    def __init__(self, settings: ClientSettings, agreement: Agreement) -> None:
+    first: int
+    count: int
+    after: bytes
+
+
+class Skimmer:
+    """Takes a partner's messages by their heads, and answers as its node would.
+
+    A partner's node has a machine of its own. What it computes here would be taken from the node
+    that is measured.
+
+    Parameters
+    ----------
+    agreement
+        Under which rows come.
+    """
+
+    def __init__(self, agreement: Agreement) -> None:
+        self._agreement = agreement.id
+        self._topic = Shared(
+            Mode.LIVE, agreement.giver, agreement.receiver, agreement.id, "ack"
+        ).topic
+        self._decoder = msgspec.msgpack.Decoder(Heads)
+        self._through, self._head = 0, bytes(DIGEST_BYTES)
+        self._further: dict[int, Heads] = {}
+
+    def take(self, payload: bytes) -> int:
+        """Note one message; returns its rows, 0 where they had come before."""
+        heads = self._decoder.decode(payload)
+        if heads.first <= self._through or heads.first in self._further:
+            return 0
+        self._further[heads.first] = heads
+        while (following := self._further.pop(self._through + 1, None)) is not None:
+            self._through += following.count
+            self._head = following.after
+        return heads.count
+
+    def ack(self) -> tuple[str, Ack]:
+        """Topic and answer."""
+        gaps, through = [], self._through
+        for first in sorted(self._further):
+            gaps.append((through + 1, first - 1))
+            through = first + self._further[first].count - 1
+        return self._topic, Ack(self._agreement, self._through, through, gaps, self._head.hex())
+
+
+class Partner:
+    """One partner's connection to our broker; takes everything, answers, keeps nothing.
+
+    Parameters
+    ----------
+    settings
+        Our broker.
+    agreement
+        Under which it is given.
+    whole
+        Whether every row is taken as the partner's node takes it: one partner does that to prove
+        the rows, of the others' messages only the heads are read.
+    """
+
+    def __init__(self, settings: ClientSettings, agreement: Agreement, *, whole: bool) -> None:
         self._giver = agreement.giver
         self._receiver = Receiver({agreement.giver: agreement}, agreement.receiver, Mode.LIVE)
+        self._skimmer = None if whole else Skimmer(agreement)
         self._lock = threading.Lock()
         topic = f"vedette/{agreement.giver}/shared/{agreement.receiver}/+"
         self.subscriber = Subscriber(settings, [f"{topic}/live", f"{topic}/backfill"], self._take)
@@ -50,6 +115,9 @@ class Partner:
     def _take(self, batch: Received) -> None:
         with self._lock:
             for message in batch.messages:
+                if self._skimmer is not None:
+                    self.rows += self._skimmer.take(message.payload)
+                    continue
                 found = self._receiver.take(
                     message.payload, message.topic, message.received_ns, self.rows
                 )
@@ -60,7 +128,10 @@ class Partner:
     def answer(self) -> None:
         """Tell the giver what has arrived."""
         with self._lock:
-            topic, ack = self._receiver.ack_message(self._giver)
+            if self._skimmer is not None:
+                topic, ack = self._skimmer.ack()
+            else:
+                topic, ack = self._receiver.ack_message(self._giver)
         self.subscriber.publish(topic, encode_back(ack))
 
 
@@ -123,13 +194,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--agreement", type=Path, action="append", default=[], help="a partner's")
     args = parser.parse_args(arguments)
     watch_parent()
-    partners = []
+    gc.freeze()
+    partners: list[Partner] = []
     for path in args.agreement:
         agreement = parse_agreement(path.read_text(), str(path))
         settings = ClientSettings(
             args.host, args.port, f"taker-{agreement.receiver}", protocol=args.protocol
         )
-        partners.append(Partner(settings, agreement))
+        partners.append(Partner(settings, agreement, whole=not partners))
         partners[-1].subscriber.start()
     for partner in partners:
         if not partner.subscriber.wait_subscribed(CONNECT_S):

@@ -85,6 +85,12 @@ def _outside(time: Array) -> Bools:
 
 def _printable(names: Array) -> Bools:
     """(U,) bool: names of fixed bytes that are visible ASCII, or empty."""
-    data = np.frombuffer(names.tobytes(), np.uint8).reshape(len(names), names.dtype.itemsize)
-    mask: Bools = ((data == 0) | ((data > 0x20) & (data < 0x7F))).all(axis=1)
+    data = np.frombuffer(names.tobytes(), np.uint8)
+    if _VISIBLE[data].all():  # as a rule, and then no row need be looked at
+        return np.ones(len(names), dtype=np.bool_)
+    width = names.dtype.itemsize
+    mask: Bools = np.asarray(_VISIBLE[data].reshape(len(names), width).all(axis=1))
     return mask
+
+
+_VISIBLE = np.array([code == 0 or 0x20 < code < 0x7F for code in range(256)])

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from link.publisher import Published
 from link.settings import ClientSettings
 from sharing.answers import Ack, Control, decode_ack, decode_control
@@ -38,6 +40,7 @@ class Post:
         self._sent = Published()
         self._away = 0
         self._unheard_s = 0.0
+        self._heard = False
         self.bad_answers = 0
         """Answers that could not be used."""
 
@@ -73,8 +76,9 @@ class Post:
     def tell(self, batch: Batch, now_s: float) -> None:
         """Send a batch in the form for people, best effort.
 
-        It costs twice what all the rest of giving costs, and mostly nobody reads it. So where the
-        broker says that nobody does, it is asked again after `UNHEARD_S`.
+        It costs twice what all the rest of giving costs, and mostly nobody reads it. So as long as
+        nobody does, no more than one row is tried, once in `UNHEARD_S`; where the broker has
+        somebody for that, the others follow.
 
         Parameters
         ----------
@@ -85,9 +89,19 @@ class Post:
         """
         if not self.connected or batch.void.all() or now_s < self._unheard_s:
             return
-        published = self._deliver(batch.topic("live.json"), encode_json(batch))
+        start = 0
+        if not self._heard:
+            start = int(np.flatnonzero(~batch.void)[0]) + 1
+            self._heard = self._told(encode_json(batch, 0, start), batch, now_s)
+        if self._heard and not batch.void[start:].all():
+            self._heard = self._told(encode_json(batch, start), batch, now_s)
+
+    def _told(self, payload: bytes, batch: Batch, now_s: float) -> bool:
+        """Send the form for people; returns whether there are any."""
+        published = self._deliver(batch.topic("live.json"), payload)
         if published is not None and published.unmatched:
             self._unheard_s = now_s + UNHEARD_S
+        return published is not None and not published.unmatched
 
     def _deliver(self, topic: str, payload: bytes) -> Published | None:
         return None if self._line is None else self._line.deliver([(topic, payload)])

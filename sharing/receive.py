@@ -14,7 +14,7 @@ import numpy as np
 from model.arrays import Array, Bools
 from model.detections import Mode
 from model.errors import Quarantined, Reason
-from model.foreign import MAX_HOPS, ForeignUpdates
+from model.foreign import MAX_HOPS, SCHEMA, ForeignUpdates
 from model.time import NS_PER_S, iso_from_ns
 from model.tracks import Status, TrackUpdates
 from sharing.agreement import Agreement
@@ -474,14 +474,13 @@ def _foreign(
     offset: int,
     head: Bools,
 ) -> ForeignUpdates:
-    count = len(rows)
     rows.known_offset[:] = offset
-    made = ForeignUpdates.empty(count, (giver,), (agreement,))
-    made.giver[:] = 0
-    made.agreement[:] = 0
-    made.seq[:] = seq
-    made.sent[:] = sent_ns
-    made.received[:] = received_ns
-    made.path[:, 0] = 0
-    made.head[:] = head
-    return ForeignUpdates(rows, **made.columns(), nodes=made.nodes, agreements=made.agreements)
+    made: dict[str, Any] = {name: column.empty(len(rows)) for name, column in SCHEMA.items()}
+    made["giver"][:] = 0
+    made["agreement"][:] = 0
+    made["seq"][:] = seq
+    made["sent"][:] = sent_ns
+    made["received"][:] = received_ns
+    made["path"][:, 0] = 0
+    made["head"][:] = head
+    return ForeignUpdates(rows, **made, nodes=(giver,), agreements=(agreement,))

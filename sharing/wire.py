@@ -253,8 +253,17 @@ def decode_batch(payload: bytes) -> Batch | Refused:
     return batch
 
 
-def encode_json(batch: Batch) -> bytes:
-    """A batch for people: degrees, ISO times, one object on one line; void rows are left out."""
+def encode_json(batch: Batch, low: int = 0, high: int | None = None) -> bytes:
+    """A batch for people: degrees, ISO times, one object on one line; void rows are left out.
+
+    Parameters
+    ----------
+    batch
+        What was sent.
+    low, high
+        Of it, the rows from `low` on and before `high`.
+    """
+    high = len(batch) if high is None else high
     return msgspec.json.encode(
         {
             "version": VERSION,
@@ -262,17 +271,17 @@ def encode_json(batch: Batch) -> bytes:
             "receiver": batch.receiver,
             "agreement": batch.agreement,
             "mode": batch.mode.name.lower(),
-            "first": batch.first,
-            "last": batch.last,
+            "first": batch.first + low,
+            "last": batch.first + high - 1,
             "sent": iso_from_ns(batch.sent_ns),
-            "tracks": _tracks(batch),
+            "tracks": _tracks(batch, low, high),
         }
     )
 
 
-def _tracks(batch: Batch) -> list[dict[str, Any]]:
+def _tracks(batch: Batch, low: int, high: int) -> list[dict[str, Any]]:
     """Rows for people; columns become plain numbers first, which is faster than row by row."""
-    index = np.flatnonzero(~batch.void)
+    index = low + np.flatnonzero(~batch.void[low:high])
     rows = batch.rows.take(index)
     plain = {name: values.tolist() for name, values in rows.columns().items()}
     degrees = np.degrees(rows.state[:, :2]).tolist()

@@ -1,6 +1,7 @@
 """How a process of a node begins and ends: arguments, log, signals, exit status."""
 
 import argparse
+import gc
 import logging
 import os
 import signal
@@ -74,6 +75,7 @@ def run_process(
     os.nice(nice)
     try:
         built.append(build(args.site))
+        gc.freeze()  # what is there by now stays, and need not be looked through again
         built[0].run()
     except ConfigError as error:
         for problem in error.problems:
