@@ -13,8 +13,8 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
-from paho.mqtt.client import Client
-from paho.mqtt.enums import MessageType, MQTTErrorCode
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import MessageType, MQTTErrorCode, MQTTProtocolVersion
 
 READ_BYTES = 1 << 16
 """Fetched at once, bytes: at least a hundred messages of the usual length."""
@@ -65,6 +65,30 @@ class BufferedSocket:
         return len(self._ahead) - self._at + (0 if self._deeper is None else self._deeper())
 
 
+class _Publication(MQTTMessage):
+    """A message that came; it has what `Connector` hands on, and nothing for sending it.
+
+    Parameters
+    ----------
+    header
+        First byte of the packet.
+    packet
+        What stands behind its length.
+    end, body
+        Where in it the topic ends, and where its properties, of which there are none, begin.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, header: int, packet: bytearray, end: int, body: int) -> None:
+        self._topic = bytes(packet[2:end])
+        self.mid = int.from_bytes(packet[end:body], "big")
+        self.payload = bytes(packet[body + 1 :])
+        self.dup = bool(header & 8)
+        self.qos = header >> 1 & 3
+        self.retain = bool(header & 1)
+
+
 class BufferedClient(Client):
     """A client of one connection; `loop` takes all packets that one read brought."""
 
@@ -87,6 +111,22 @@ class BufferedClient(Client):
         ):
             outcome = self.loop_read()
         return outcome
+
+    def _handle_publish(self) -> MQTTErrorCode:
+        """A publication without properties, which nearly all are, is read here.
+
+        paho makes a table of properties and a lock for each, half of what a message costs.
+        """
+        header, packet = self._in_packet["command"], self._in_packet["packet"]
+        qos, end = header >> 1 & 3, 2 + int.from_bytes(packet[:2], "big")
+        body = end + 2 * qos
+        hook = self.on_message
+        if self._protocol != MQTTProtocolVersion.MQTTv5 or qos > 1 or hook is None:
+            return super()._handle_publish()
+        if body >= len(packet) or packet[body]:  # cut short, or with properties
+            return super()._handle_publish()
+        hook(self, self._userdata, _Publication(header, packet, end, body))
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def _ahead(self) -> BufferedSocket | None:
         """The socket of this connection; None: it has ended."""

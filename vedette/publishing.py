@@ -397,7 +397,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def build(path: Path) -> Publishing:
         return Publishing(publication_of(load_site(path), args.partner))
 
-    return run_process(f"share-{args.partner}", build, [str(args.site)], nice=AFTER_CORE)
+    return run_process(f"share-{args.partner}", build, [str(args.site)], nice=10)
 
 
 if __name__ == "__main__":

@@ -137,6 +137,39 @@ def test_a_flood_leaves_acks_their_turn(spoken) -> None:
     assert came == list(range(1, 301))
 
 
+@pytest.mark.parametrize(
+    "properties", [b"", b"\x01\x01", b"\x26\x00\x01k\x00\x01v"], ids=["none", "format", "user"]
+)
+def test_a_message_is_the_same_whether_it_has_properties_or_not(spoken, properties) -> None:
+    client, line, _ = spoken
+    seen: list[tuple[str, int, int, bytes, bool, bool]] = []
+    client.on_message = lambda _client, _data, m: seen.append(
+        (m.topic, m.mid, m.qos, bytes(m.payload), m.dup, m.retain)
+    )
+    for header, mid in ((0x3B, b"\x01\x02"), (0x32, b"\xff\xff"), (0x30, b"")):
+        body = b"\x00\x02\xc3\xa9" + mid + bytes([len(properties)]) + properties + b"\x00x"
+        line.sendall(bytes([header, len(body)]) + body)
+    while len(seen) < 3:
+        client.loop(1.0)
+    assert seen == [
+        ("\u00e9", 0x102, 1, b"\x00x", True, True),
+        ("\u00e9", 0xFFFF, 1, b"\x00x", False, False),
+        ("\u00e9", 0, 0, b"\x00x", False, False),
+    ]
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"\x00", b"\x00\x09abc", b"\x00\x01t\x00", b"\x00\x01t\x00\x01"]
+)
+def test_a_packet_that_is_cut_short_ends_the_connection(spoken, body) -> None:
+    client, line, came = spoken
+    line.sendall(bytes([0x32, len(body)]) + body)
+    outcome = MQTTErrorCode.MQTT_ERR_SUCCESS
+    while outcome == MQTTErrorCode.MQTT_ERR_SUCCESS:
+        outcome = client.loop(1.0)
+    assert came == []
+
+
 def test_half_a_packet_waits_for_the_rest(spoken) -> None:
     client, line, came = spoken
     packets = _publication(1, 400) + _publication(2, 400)
