@@ -15,8 +15,10 @@ message, which stays in memory with them; else a copy. Copy one before you write
 Tuples and sets come back as lists, dataclasses as dicts, enums as their values.
 """
 
+import functools
 import math
 import re
+import struct
 from typing import Any, NoReturn
 
 import msgspec
@@ -73,21 +75,28 @@ def _encode(value: Any) -> msgspec.msgpack.Ext:
     raise TypeError(f"a {type(value).__qualname__} is not plain data")
 
 
+@functools.lru_cache(maxsize=256)
+def _dtype_of(name: bytes) -> np.dtype[Any]:
+    """The dtype of a text; there are few, and each comes many times."""
+    text = name.decode("ascii")
+    if not _DTYPE.fullmatch(text):
+        raise ValueError(f"dtype {text!r} is not plain data")
+    return np.dtype(text)
+
+
+_SHAPES = [struct.Struct(f"<{axes}q") for axes in range(_MAX_AXES + 1)]
+
+
 def _decode_array(data: memoryview) -> Array:
     if not data or len(data) < 2 + data[0]:
         raise ValueError("an array is cut short")
     text_end = 1 + data[0]
-    text = bytes(data[1:text_end]).decode("ascii")
-    if not _DTYPE.fullmatch(text):
-        raise ValueError(f"dtype {text!r} is not plain data")
-    dtype = np.dtype(text)
-    start = text_end + 1 + 8 * data[text_end]
-    if data[text_end] > _MAX_AXES or start > len(data):
+    dtype = _dtype_of(bytes(data[1:text_end]))
+    axes = data[text_end]
+    start = text_end + 1 + 8 * axes
+    if axes > _MAX_AXES or start > len(data):
         raise ValueError("an array is cut short")
-    shape = tuple(
-        int.from_bytes(data[at : at + 8], "little", signed=True)
-        for at in range(text_end + 1, start, 8)
-    )
+    shape = _SHAPES[axes].unpack_from(data, text_end + 1)
     size = math.prod(shape)
     if min(shape, default=0) < 0 or size * dtype.itemsize != len(data) - start:
         raise ValueError(
