@@ -15,9 +15,9 @@ from model.errors import ConfigError, VedetteError
 from vedette.local.process import watch_parent
 from vedette.logs import set_up
 
-AFTER_CORE = 5
-"""`nice(2)` of what follows the core: where time is short the picture comes first, what is stored
-and given a little later. Each step is worth a quarter (sched(7))."""
+AFTER_CORE, AFTER_STORING = 5, 10
+"""`nice(2)` of what follows the core: where time is short the picture comes first, what is stored a
+little later, and last what is given. Each step is worth a quarter (sched(7))."""
 
 
 AUTOGROUP = Path("/proc/self/autogroup")

@@ -38,7 +38,7 @@ from sharing.ledger import Ledger
 from sharing.post import Post
 from sharing.release import Parties
 from vedette.after import after
-from vedette.entry import AFTER_CORE, run_process
+from vedette.entry import AFTER_STORING, run_process
 from vedette.tail import first_after
 
 log = logging.getLogger("vedette.share")
@@ -397,7 +397,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def build(path: Path) -> Publishing:
         return Publishing(publication_of(load_site(path), args.partner))
 
-    return run_process(f"share-{args.partner}", build, [str(args.site)], nice=10)
+    return run_process(f"share-{args.partner}", build, [str(args.site)], nice=AFTER_STORING)
 
 
 if __name__ == "__main__":
