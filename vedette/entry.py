@@ -1,7 +1,6 @@
 """How a process of a node begins and ends: arguments, log, signals, exit status."""
 
 import argparse
-import contextlib
 import gc
 import logging
 import os
@@ -14,32 +13,11 @@ from typing import Protocol
 from model.errors import ConfigError, VedetteError
 from vedette.local.process import watch_parent
 from vedette.logs import set_up
+from vedette.rank import lower_rank
 
 AFTER_CORE, AFTER_STORING = 5, 10
 """`nice(2)` of what follows the core: where time is short the picture comes first, what is stored a
 little later, and last what is given. Each step is worth a quarter (sched(7))."""
-
-
-AUTOGROUP = Path("/proc/self/autogroup")
-"""The rank of our session among others, where Linux groups by session: there `nice` alone ranks
-the processes of one session only, and each process of a node is a session (sched(7), "The autogroup
-feature")."""
-
-
-def lower_rank(steps: int) -> None:
-    """Let other processes come before this one.
-
-    Parameters
-    ----------
-    steps
-        By how much; 0: nothing changes. It cannot be taken back.
-    """
-    if not steps:
-        return
-    os.nice(steps)
-    if os.getsid(0) == os.getpid():  # else it is somebody else's session too
-        with contextlib.suppress(OSError):  # not there, or another kind of system
-            AUTOGROUP.write_text(str(min(19, steps)))
 
 
 class Process(Protocol):

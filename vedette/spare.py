@@ -6,8 +6,9 @@ has opened nothing: no log, no connection. When the core dies it is told to go, 
 like any other. It reads the site file only then. One that is needed before it has loaded everything
 begins anew.
 
-Loading takes time from nobody: it happens in a thread that runs when nobody else wants to. The main
-thread, which the core will run in, keeps its rank, for an ordinary user cannot win it back.
+Loading takes time from nobody: it happens in a thread that runs when nobody else wants to, in a
+session that does. The main thread, which the core will run in, keeps its rank, for an ordinary user
+cannot win it back; that of a session can be.
 """
 
 import importlib
@@ -16,6 +17,7 @@ import sys
 import threading
 
 from vedette.local.process import PARENT_FD
+from vedette.rank import rank_session
 from vedette.supervisor import GO
 
 NICE = 19
@@ -40,10 +42,13 @@ def main() -> int:
     if pipe is None:
         sys.stderr.write("vedette.spare is started by the supervisor of `vedette run`\n")
         return 2
+    behind = rank_session(NICE)
     loading = threading.Thread(target=load, name="loading", daemon=True)
     loading.start()
     if os.read(int(pipe), len(GO)) != GO:
         return 0
+    if behind:
+        rank_session(0)
     if loading.is_alive():  # what it holds it may not give back for long
         anew = [sys.executable, "-m", "vedette.core", *sys.argv[1:]]
         os.execv(sys.executable, anew)  # noqa: S606 - ourselves, and no shell
