@@ -141,6 +141,26 @@ def test_current_tracks_hold_the_highest_revision_whatever_the_order(writer, mig
     assert history.counts()["tracks"] == 8
 
 
+def test_of_what_is_partly_there_the_rest_is_stored(writer, migrated_database, sql):
+    builder = DetectionsBuilder()
+    for offset in range(4):
+        builder.report(sensor=0, time=b.NOW_NS, offset=offset)
+        builder.detection(kind=DetectionKind.POLAR, polar=(1500.0, 1.0, np.nan, np.nan))
+    whole = b.batch_of(b.updates_of(4), detections=builder.build())
+    half = b.batch_of(
+        whole.updates.take(whole.updates.known_offset < 2),
+        detections=whole.detections.take_reports(np.flatnonzero(whole.detections.offset < 2)),
+    )
+    assert writer.write([half], 1).rows == 2 + 2 + 2
+    written = writer.write([whole], 2)
+    assert (written.reports, written.detections, written.updates) == (2, 2, 2)
+    assert written.repeated == 2 + 2 + 2
+    before = rows(sql)
+    assert writer.write([half], 3).rows == 0
+    assert rows(sql) == before
+    assert History(migrated_database, "north").counts()["tracks"] == 4
+
+
 def test_two_nodes_share_a_database_without_meeting(migrated_database):
     with Writer(migrated_database, "north") as north, Writer(migrated_database, "south") as south:
         north.write([b.batch_of(b.updates_of(2))], 5)
