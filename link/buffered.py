@@ -93,7 +93,8 @@ class BufferedClient(Client):
     """A client of one connection; `loop` takes all packets that one read brought."""
 
     def _create_socket(self) -> Any:
-        return BufferedSocket(super()._create_socket())  # type: ignore[arg-type]
+        inner: Any = super()._create_socket()  # paho knows it by a protocol of its own
+        return BufferedSocket(inner)
 
     def loop(self, timeout: float = 1.0) -> MQTTErrorCode:
         """As paho's, and then what has been read already; returns paho's outcome.

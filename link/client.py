@@ -33,8 +33,8 @@ FULL = 64
 """Messages in a batch from which on the next one is looked for at once."""
 
 GATHER_S = 0.005
-"""Pause after a smaller batch, s: a turn costs as much for one message as for ten, and the journal
-gathers for longer than that."""
+"""Pause after a smaller batch, s: a turn has a cost of its own, and the journal gathers for longer
+than that."""
 
 
 class SubscriberCounts(NamedTuple):

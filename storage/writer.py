@@ -353,8 +353,8 @@ _INSERT = _statements(
     "INSERT INTO {table} (node, {names}) SELECT %s, {names} FROM {stage}",
     ("tracks", "foreign_updates"),
 )
-"""For the tables beside which there are heads. Others are copied to straight: that takes half the
-server's time of a temporary table and ON CONFLICT."""
+"""For the tables beside which there are heads. Others are copied to straight, without a temporary
+table."""
 _ADD = _statements(
     "INSERT INTO {table} (node, {names}) SELECT %s, {names} FROM {stage} ON CONFLICT DO NOTHING",
     COLUMNS,

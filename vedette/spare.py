@@ -47,8 +47,8 @@ def main() -> int:
     loading.start()
     if os.read(int(pipe), len(GO)) != GO:
         return 0
-    if behind:
-        rank_session(0)
+    if behind and not rank_session(0):
+        sys.stderr.write("vedette.spare: this core comes behind all others\n")
     if loading.is_alive():  # what it holds it may not give back for long
         anew = [sys.executable, "-m", "vedette.core", *sys.argv[1:]]
         os.execv(sys.executable, anew)  # noqa: S606 - ourselves, and no shell

@@ -9,7 +9,8 @@ from vedette.rank import AUTOGROUP
 
 LOWER = (
     "import os; from vedette.rank import AUTOGROUP, lower_rank; lower_rank({steps});"
-    " print(os.nice(0), AUTOGROUP.read_text().split()[-1] if AUTOGROUP.exists() else '-')"
+    " told = AUTOGROUP.read_text().split() if AUTOGROUP.exists() else [];"
+    " print(os.nice(0), *(told or ['-'])[-1:])"
 )
 
 
