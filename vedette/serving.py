@@ -28,6 +28,7 @@ from storage.connection import place
 from vedette.broker.refusals import Follower, follower_of
 from vedette.entry import AFTER_CORE, run_process
 from vedette.expiry import ExpiryWatch
+from vedette.heap import Heap
 from vedette.lastword import last_word
 from vedette.page_door import door_of
 from vedette.partner_status import PartnerGauges, PartnerStatus
@@ -276,6 +277,7 @@ class Serve:
         outputs = site.data_dir / "outputs"
         self.site = site
         self.stopping = threading.Event()
+        self._heap = Heap()
         self._reader = LogReader(outputs)
         self.tail = Tail(self._reader)
         self.storing = Storing(outputs, site.database_dsn, site.node)
@@ -304,6 +306,7 @@ class Serve:
                 began = time.perf_counter()
                 found = self._look()
                 rest_s = REST * (time.perf_counter() - began)
+                self._heap.give_back()
                 self.stopping.wait(min(LOOK_S, rest_s) if found else LOOK_S)
             whole = self.storing.stop(DRAIN_S)
             log.info("stopped stored_all=%s cursor=%d", whole, self.storing.status.cursor)
