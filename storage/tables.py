@@ -22,7 +22,6 @@ from storage.copy import (
     Encoded,
     Fixed,
     ascii_texts,
-    booleans,
     byte_strings,
     coded,
     float_array_bytes,
@@ -138,12 +137,8 @@ QUARANTINE_COLUMNS = ("known_offset", "n", "item", "published", "sensor", "reaso
 
 
 def encode_tracks(updates: TrackUpdates, sensor_ids: Sequence[str]) -> list[Encoded]:
-    """Columns of `TRACK_COLUMNS`, and behind them which rows are heads (see `heads`)."""
-    return [
-        *encode_states(updates),
-        name_arrays(updates.sensors, sensor_ids),
-        booleans(heads(updates)),
-    ]
+    """Columns of `TRACK_COLUMNS`."""
+    return [*encode_states(updates), name_arrays(updates.sensors, sensor_ids)]
 
 
 def encode_states(updates: TrackUpdates) -> list[Encoded]:

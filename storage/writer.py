@@ -1,7 +1,8 @@
 """`Writer`: output batches in, rows and cursor out, in one transaction."""
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -16,14 +17,22 @@ from model.ports import OutputBatch
 from model.tracks import TrackUpdates
 from storage.connection import Connection, StorageUnreachable, connect, place, storage_errors
 from storage.copy import Encoded, blocks, repeated_text
-from storage.foreign_tables import FOREIGN_COLUMNS, encode_foreign
+from storage.foreign_tables import encode_foreign
+from storage.heads import PendingHeads
 from storage.migrate import migrate
 from storage.retention import Policy
+from storage.statements import (
+    ADD,
+    COLUMNS,
+    FOREIGN_HEADS,
+    INSERT,
+    MOVE_CURSOR,
+    PUT,
+    STAGE,
+    TRACK_HEADS,
+    stage_table,
+)
 from storage.tables import (
-    DETECTION_COLUMNS,
-    QUARANTINE_COLUMNS,
-    REPORT_COLUMNS,
-    TRACK_COLUMNS,
     encode_detections,
     encode_quarantined,
     encode_reports,
@@ -31,17 +40,12 @@ from storage.tables import (
 )
 from storage.timescale import Capabilities, prepare
 
-HEAD = "head"
-"""Further column of the staged track updates: the newest of its track in this transaction."""
+SETTLE_S = 2.0
+"""Longest that heads of tracks wait for others of the same tracks, s."""
 
-COLUMNS = {
-    "reports": REPORT_COLUMNS,
-    "detections": DETECTION_COLUMNS,
-    "tracks": TRACK_COLUMNS,
-    "quarantine": QUARANTINE_COLUMNS,
-    "foreign_updates": FOREIGN_COLUMNS,
-}
-
+FEW = 1_000
+"""So many heads are written at once: they cost little, and then the table of heads is as new as
+that of all updates."""
 
 Staged = dict[str, tuple[list[Encoded], int]]
 """Encoded columns, without `node`, and number of rows for each table."""
@@ -91,8 +95,12 @@ class Written:
 class Writer:
     """Stores the output batches of one node.
 
-    After an error the connection is closed; `connect` opens another, and `cursor` then says what
-    was stored. Waiting between tries is the caller's.
+    After an error the connection is closed; `connect` opens another, and `position` then says from
+    where to go on. Waiting between tries is the caller's.
+
+    Rows are in the database when `write` returns. The cursor, and the heads of tracks, follow: at
+    once where they are few, else within `SETTLE_S`. What lies behind the cursor may so be there
+    already, and is left as it is when it is written again.
 
     Parameters
     ----------
@@ -110,6 +118,10 @@ class Writer:
         self._dsn = dsn
         self._policy = policy
         self._connection: Connection | None = None
+        self._heads = PendingHeads()
+        self._settled = Position(0, -1)
+        self._settled_s = 0.0
+        self._next, self._through = 0, -1
 
     def __enter__(self) -> Self:
         self.connect()
@@ -134,8 +146,8 @@ class Writer:
         connection = connect(self._dsn)
         try:
             with storage_errors(self._dsn), connection.transaction():
-                for table, columns in COLUMNS.items():
-                    connection.execute(_stage(connection, table, columns))
+                for table in COLUMNS:
+                    connection.execute(stage_table(connection, table))
         except BaseException:
             connection.close()
             raise
@@ -147,13 +159,15 @@ class Writer:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+        self._heads.clear()  # they are written again with what lies behind the cursor
+        self._next, self._through = 0, -1
 
     def cursor(self) -> int:
-        """Offset of the first record of the output log that is not stored yet."""
+        """Offset of the first record of the output log that is to be written next."""
         return self.position().next_offset
 
     def position(self) -> Position:
-        """How far it has come, in the output log and in the journal.
+        """How far it has come for good, in the output log and in the journal.
 
         An output log that was made anew has other offsets: then `Position.through` tells which of
         its batches are stored.
@@ -163,10 +177,16 @@ class Writer:
                 "SELECT next_offset, through FROM vedette.writer_cursor WHERE node = %s",
                 (self.node,),
             ).fetchone()
-        return Position(*row) if row else Position(0, -1)
+        self._settled = Position(*row) if row else Position(0, -1)
+        return self._settled
+
+    @property
+    def settled(self) -> Position:
+        """The newest position read or written: what lies before it is asked for no more."""
+        return self._settled
 
     def write(self, batches: Sequence[OutputBatch], next_cursor: int) -> Written:
-        """Store batches and the cursor behind them, all or nothing.
+        """Store batches, all or nothing.
 
         What is there already is left as it is, so batches may be written again.
 
@@ -184,15 +204,22 @@ class Writer:
         StorageError
             If the database refused the rows; none is stored.
         """
-        staged = _stage_columns(batches)
-        through = max((batch.through for batch in batches), default=-1)
+        staged, names, updates = _stage_columns(batches)
+        self._next = next_cursor
+        self._through = max([self._through, *(batch.through for batch in batches)])
         with self._transaction() as connection:
             try:
                 with connection.transaction():
-                    counts = self._put(connection, staged, _INSERT)
+                    counts = self._put(connection, staged, INSERT)
             except UniqueViolation:  # some are there already
-                counts = self._put(connection, staged, _ADD)
-            connection.execute(_MOVE_CURSOR, (self.node, next_cursor, through))
+                counts = self._put(connection, staged, ADD)
+            self._heads.take(updates, names)
+            few = len(self._heads) <= FEW
+            settled = few or time.monotonic() - self._settled_s >= SETTLE_S
+            if settled:
+                self._settle(connection)
+        if settled:
+            self._has_settled()
         repeated = sum(rows - counts.get(table, 0) for table, (_, rows) in staged.items())
         return Written(
             reports=counts.get("reports", 0),
@@ -203,13 +230,40 @@ class Writer:
             repeated=repeated,
         )
 
+    def settle(self) -> None:
+        """Write what waits: heads of tracks, and the cursor.
+
+        Raises
+        ------
+        StorageUnreachable, StorageError
+            As of `write`.
+        """
+        if not len(self._heads):
+            return
+        with self._transaction() as connection:
+            self._settle(connection)
+        self._has_settled()
+
+    def _settle(self, connection: Connection) -> None:
+        if len(self._heads):
+            newest = self._heads.newest()
+            with connection.cursor() as cursor:
+                encoded = encode_tracks(newest, self._heads.names)
+                _copy(cursor, STAGE["track_current"], encoded, len(newest))
+                cursor.execute(TRACK_HEADS, (self.node,))
+        connection.execute(MOVE_CURSOR, (self.node, self._next, self._through))
+
+    def _has_settled(self) -> None:
+        self._heads.clear()
+        self._settled = Position(self._next, max(self._settled.through, self._through))
+        self._settled_s = time.monotonic()
+
     def _put(
         self, connection: Connection, staged: Staged, insert: Mapping[str, sql.Composed]
     ) -> dict[str, int]:
         """Rows into their tables; how many of each.
 
-        Straight, where `insert` knows no statement for a table, else by way of a temporary one:
-        heads are taken from that.
+        Straight, where `insert` knows no statement for a table, else by way of a temporary one.
 
         Raises
         ------
@@ -223,12 +277,12 @@ class Writer:
             with connection.cursor() as cursor:
                 if table not in insert:
                     node = repeated_text(self.node, rows)
-                    counts[table] = _copy(cursor, _PUT[table], [node, *encoded], rows)
+                    counts[table] = _copy(cursor, PUT[table], [node, *encoded], rows)
                     continue
-                _copy(cursor, _STAGE[table], encoded, rows)
+                _copy(cursor, STAGE[table], encoded, rows)
                 counts[table] = cursor.execute(insert[table], (self.node,)).rowcount
-                if table in _UPSERT:
-                    cursor.execute(_UPSERT[table], (self.node,))
+                if table == "foreign_updates":
+                    cursor.execute(FOREIGN_HEADS, (self.node,))
         return counts
 
     @contextlib.contextmanager
@@ -270,8 +324,8 @@ def _merge(batches: Sequence[OutputBatch]) -> tuple[list[str], Detections, Track
     return list(names), Detections.concat(detections), TrackUpdates.concat(updates)
 
 
-def _stage_columns(batches: Sequence[OutputBatch]) -> Staged:
-    """Encoded columns and number of rows for each table."""
+def _stage_columns(batches: Sequence[OutputBatch]) -> tuple[Staged, list[str], TrackUpdates]:
+    """Encoded columns and number of rows for each table; names of sensors, and track updates."""
     try:
         names, detections, updates = _merge(batches)
         refused = [entry for batch in batches for entry in batch.quarantined]
@@ -292,7 +346,7 @@ def _stage_columns(batches: Sequence[OutputBatch]) -> Staged:
     foreign = _merge_foreign(batches)
     if len(foreign):  # most nodes have no partners
         staged["foreign_updates"] = (encode_foreign(foreign), len(foreign))
-    return staged
+    return staged, names, updates
 
 
 def _merge_foreign(batches: Sequence[OutputBatch]) -> ForeignUpdates:
@@ -307,93 +361,3 @@ def _merge_foreign(batches: Sequence[OutputBatch]) -> ForeignUpdates:
 
 def _covered(batches: Sequence[OutputBatch]) -> str:
     return f"output of the inputs {batches[0].first}-{batches[-1].through}"
-
-
-def _stage(connection: Connection, table: str, columns: Sequence[str]) -> sql.Composed:
-    """Statement that makes a temporary table like one of ours.
-
-    Types come from the catalogue: making it of the table would ask for the right to read that.
-    """
-    rows = connection.execute(
-        "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute"
-        " WHERE attrelid = %s::regclass AND attnum > 0",
-        (f"vedette.{table}",),
-    ).fetchall()
-    types: dict[str, str] = {str(name): str(kind) for name, kind in rows}
-    fields = [
-        sql.SQL("{} {}").format(sql.Identifier(column), sql.SQL(types[column]))
-        for column in columns
-    ]
-    if table == "tracks":
-        fields.append(sql.SQL("{} boolean").format(sql.Identifier(HEAD)))
-    return sql.SQL("CREATE TEMP TABLE {} ({}) ON COMMIT DELETE ROWS").format(
-        sql.Identifier(f"stage_{table}"), sql.SQL(", ").join(fields)
-    )
-
-
-def _names(columns: Sequence[str]) -> sql.Composed:
-    return sql.SQL(", ").join(map(sql.Identifier, columns))
-
-
-def _statements(text: str, tables: Iterable[str]) -> dict[str, sql.Composed]:
-    return {
-        table: sql.SQL(text).format(
-            table=sql.Identifier("vedette", table),
-            stage=sql.Identifier(f"stage_{table}"),
-            names=_names(COLUMNS[table]),
-            staged=_names((*COLUMNS[table], HEAD) if table == "tracks" else COLUMNS[table]),
-        )
-        for table in tables
-    }
-
-
-_PUT = _statements("COPY {table} (node, {names}) FROM STDIN (FORMAT BINARY)", COLUMNS)
-_STAGE = _statements("COPY {stage} ({staged}) FROM STDIN (FORMAT BINARY)", COLUMNS)
-_INSERT = _statements(
-    "INSERT INTO {table} (node, {names}) SELECT %s, {names} FROM {stage}",
-    ("tracks", "foreign_updates"),
-)
-"""For the tables beside which there are heads. Others are copied to straight, without a temporary
-table."""
-_ADD = _statements(
-    "INSERT INTO {table} (node, {names}) SELECT %s, {names} FROM {stage} ON CONFLICT DO NOTHING",
-    COLUMNS,
-)
-
-
-def _upsert(statement: str, columns: Sequence[str]) -> sql.Composed:
-    new = sql.SQL(", ").join(sql.Identifier("excluded", name) for name in columns)
-    return sql.SQL(statement).format(names=_names(columns), new=new)
-
-
-_UPSERT = {
-    "tracks": _upsert(
-        "INSERT INTO vedette.track_current AS old (node, {names})"
-        " SELECT %s, {names} FROM stage_tracks WHERE head"
-        " ON CONFLICT (node, track_id) DO UPDATE SET ({names}) = ROW ({new})"
-        " WHERE (old.authority_epoch, old.revision)"
-        " < (excluded.authority_epoch, excluded.revision)",
-        TRACK_COLUMNS,
-    ),
-    # The receiver has said which rows were newest when they came, so the last of these is it.
-    # Revisions would not do: a withdrawal repeats that of the row before it, and a new agreement
-    # begins with old ones.
-    "foreign_updates": _upsert(
-        "INSERT INTO vedette.foreign_current AS old (node, {names})"
-        " SELECT DISTINCT ON (giver, track_id) %s, {names} FROM stage_foreign_updates"
-        " WHERE head ORDER BY giver, track_id, known_offset DESC, n DESC"
-        " ON CONFLICT (node, giver, track_id) DO UPDATE SET ({names}) = ROW ({new})"
-        " WHERE (old.known_offset, old.n) < (excluded.known_offset, excluded.n)",
-        FOREIGN_COLUMNS,
-    ),
-}
-"""From staged rows to the table of heads beside a table."""
-
-_MOVE_CURSOR = """
-INSERT INTO vedette.writer_cursor AS old (node, next_offset, through, updated)
-VALUES (%s, %s, %s, now())
-ON CONFLICT (node) DO UPDATE SET
-    next_offset = excluded.next_offset,
-    through = greatest(old.through, excluded.through),
-    updated = excluded.updated
-"""

@@ -1,8 +1,8 @@
 """The storage writer of a serve process: output log in, database rows out, for ever.
 
-The cursor lives in the database, in the same transaction as the rows. After a power cut the
-output log may be shorter than what was stored of it, and grow anew with other offsets; so at each
-connect the place to go on from is found by what the records cover (`OutputBatch.through`).
+The cursor lives in the database and never moves before the rows (`storage.writer`). After a power
+cut the output log may be shorter than what was stored of it, and grow anew with other offsets; so
+at each connect the place to go on from is found by what the records cover (`OutputBatch.through`).
 """
 
 import logging
@@ -197,6 +197,7 @@ class Storing:
             if cursor > self._status.cursor:
                 self._write(batches, cursor)
             elif self._draining.is_set():
+                self._writer.settle()
                 return
 
     def _collect(self) -> tuple[list[OutputBatch], int]:
@@ -258,4 +259,5 @@ class Storing:
         )
         if time.monotonic() >= self._mark_due:
             self._mark_due = time.monotonic() + MARK_S
-            self._marks.save(self._status.through + 1, self._status.cursor)
+            settled = self._writer.settled
+            self._marks.save(settled.through + 1, settled.next_offset)

@@ -112,3 +112,22 @@ def test_a_lock_that_is_never_given_is_an_error(database, folder, monkeypatch):
         with pytest.raises(StorageUnreachable, match="lock timeout"):
             migrate(database, folder=folder)
     assert migrate(database, folder=folder) == 2
+
+
+def test_what_nobody_asks_by_has_no_statistics(migrated_database):
+    """Nor does it draw samples: those are counted by the column that wants most."""
+    with psycopg.connect(migrated_database, autocommit=True) as connection:
+        for table in ("reports", "detections", "tracks", "foreign_updates"):
+            rows = connection.execute(
+                "SELECT attname, attstattarget FROM pg_attribute"
+                " WHERE attrelid = %s::regclass AND attnum > 0",
+                (f"vedette.{table}",),
+            ).fetchall()
+            targets: dict[str, int] = {str(name): target for name, target in rows}
+            assert targets["node"] == targets["known_offset"] == 25
+            assert set(targets.values()) == {0, 25}
+        rows = connection.execute(
+            "SELECT attname FROM pg_attribute WHERE attrelid = 'vedette.tracks'::regclass"
+            " AND attstattarget > 0 ORDER BY attname"
+        ).fetchall()
+        assert [name for (name,) in rows] == ["known_offset", "node", "track_id", "valid"]
