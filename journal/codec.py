@@ -19,7 +19,7 @@ import functools
 import math
 import re
 import struct
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import msgspec
 import numpy as np
@@ -209,7 +209,18 @@ class _Span(msgspec.Struct, array_like=True):
     through: int
 
 
+class _Updates(msgspec.Struct, array_like=True):
+    """Of a `_Wire` the track updates; what else is in it is passed over."""
+
+    first: int
+    through: int
+    sensor_ids: msgspec.Raw
+    detections: msgspec.Raw
+    updates: dict[str, np.ndarray[Any, Any]]
+
+
 _span_decoder = msgspec.msgpack.Decoder(_Span)
+_updates_decoder = msgspec.msgpack.Decoder(_Updates, ext_hook=_decode)
 _output_decoder = msgspec.msgpack.Decoder(_Wire, ext_hook=_decode)
 
 
@@ -227,6 +238,36 @@ def output_span(payload: bytes) -> tuple[int, int]:
     except _FAILURES as error:
         _refuse("an output", error)
     return span.first, span.through
+
+
+class UpdatesOnly(NamedTuple):
+    """What a publisher needs of an `OutputBatch`; names as there."""
+
+    first: int
+    through: int
+    updates: TrackUpdates
+
+
+def unpack_updates(payload: bytes) -> UpdatesOnly:
+    """The track updates of an output, without reading the rest; arrays are read-only.
+
+    Raises
+    ------
+    JournalError
+        The bytes are not from `pack_output`, or a column breaks its schema.
+    """
+    _check_version(payload, OUTPUT_VERSION, "an output")
+    try:
+        wire = _updates_decoder.decode(memoryview(payload)[1:])
+        return UpdatesOnly(wire.first, wire.through, _checked(wire.updates))
+    except _FAILURES as error:
+        _refuse("an output", error)
+
+
+def _checked(columns: dict[str, Any]) -> TrackUpdates:
+    if columns.keys() - UPDATES:
+        raise ValueError("unknown columns")
+    return TrackUpdates(**columns).check()
 
 
 def pack_output(batch: OutputBatch) -> bytes:
@@ -265,10 +306,10 @@ def _pack_foreign(foreign: ForeignUpdates) -> _Foreign | None:
 def _unpack_foreign(wire: _Foreign | None) -> ForeignUpdates:
     if wire is None:
         return ForeignUpdates.empty()
-    if wire.updates.keys() - UPDATES or wire.columns.keys() - FOREIGN:
+    if wire.columns.keys() - FOREIGN:
         raise ValueError("unknown columns")
     return ForeignUpdates(
-        TrackUpdates(**wire.updates),
+        _checked(wire.updates),
         **wire.columns,
         nodes=wire.nodes,
         agreements=wire.agreements,
@@ -286,14 +327,14 @@ def unpack_output(data: bytes) -> OutputBatch:
     _check_version(data, OUTPUT_VERSION, "output batch")
     try:
         wire = _output_decoder.decode(memoryview(data)[1:])
-        if wire.detections.keys() - DETECTIONS or wire.updates.keys() - UPDATES:
+        if wire.detections.keys() - DETECTIONS:
             raise ValueError("unknown columns")
         return OutputBatch(
             first=wire.first,
             through=wire.through,
             sensor_ids=wire.sensor_ids,
             detections=Detections(**wire.detections).check(),
-            updates=TrackUpdates(**wire.updates).check(),
+            updates=_checked(wire.updates),
             quarantined=tuple(Quarantined(*row) for row in wire.quarantined),
             published_ns=wire.published_ns,
             foreign=_unpack_foreign(wire.foreign),

@@ -19,7 +19,10 @@ TWO_PI = 2.0 * np.pi
 
 def released_area(points: Floats, polygon: Floats) -> Bools:
     """Which points (N, 2) lie inside a polygon (V, 2), not on its border; latitude, longitude."""
-    return inside_polygon(points, polygon) & ~on_border(points, polygon)
+    inside = inside_polygon(points, polygon)
+    within = np.flatnonzero(inside)
+    inside[within] = ~on_border(points[within], polygon)
+    return inside
 
 
 def excluded_area(points: Floats, polygon: Floats) -> Bools:

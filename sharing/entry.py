@@ -62,6 +62,8 @@ class Entry:
     def cut(self, first: int, last: int) -> "Entry":
         """The part of it from one sequence number to another, both included."""
         low, high = max(first, self.first) - self.first, min(last, self.last) - self.first + 1
+        if (low, high) == (0, len(self)):
+            return self
         part = slice(low, high)
         return Entry(
             self.first + low,

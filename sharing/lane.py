@@ -204,6 +204,7 @@ class Lane:
             digests=part.digests,
             before=part.before,
             sent_ns=now_ns,
+            chain=part.heads,
         )
 
     def in_force(self, now_ns: int) -> bool:

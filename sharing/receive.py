@@ -160,7 +160,7 @@ class Receiver:
             return Received(ForeignUpdates.empty(), (whole,))
         agreement = self._agreements[batch.giver]
         stream = self._streams[batch.giver, batch.agreement]
-        taken = stream.sequence.take(batch.first, batch.before, batch.heads())
+        taken = stream.sequence.take(batch.first, batch.before, batch.heads)
         if taken.broken or taken.crowded:
             self.refused_messages += 1
             reason, detail = Reason.OUT_OF_RANGE, "too many gaps; comes again"

@@ -22,6 +22,7 @@ give a `Refused`.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import msgspec
@@ -92,7 +93,7 @@ def parse_topic(topic: str) -> Shared | None:
     return Shared(mode, *names, levels[5])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Batch:
     """Consecutive rows on their way.
 
@@ -114,6 +115,8 @@ class Batch:
         Head of the chain before the first row.
     sent_ns
         When they were sent, UTC ns of the giver.
+    chain
+        `heads`, where they are known already.
     """
 
     giver: str
@@ -127,6 +130,7 @@ class Batch:
     digests: list[bytes]
     before: bytes
     sent_ns: int
+    chain: list[bytes] | None = None
 
     def __len__(self) -> int:
         return len(self.digests)
@@ -136,9 +140,10 @@ class Batch:
         """Sequence number of the last row."""
         return self.first + len(self) - 1
 
+    @cached_property
     def heads(self) -> list[bytes]:
         """Head of the chain after each row."""
-        return heads_of(self.before, self.first, self.digests)
+        return self.chain or heads_of(self.before, self.first, self.digests)
 
     def topic(self, lane: str) -> str:
         """Topic of a lane for this batch."""
@@ -191,7 +196,7 @@ def encode_batch(batch: Batch) -> bytes:
             void=void.astype(np.uint8).tobytes() if void.any() else b"",
             digests=b"".join(batch.digests[row] for row in np.flatnonzero(void).tolist()),
             before=batch.before,
-            after=batch.heads()[-1],
+            after=batch.heads[-1],
             sent_ns=batch.sent_ns,
         )
     )
@@ -248,7 +253,7 @@ def decode_batch(payload: bytes) -> Batch | Refused:
         before=wire.before,
         sent_ns=wire.sent_ns,
     )
-    if batch.heads()[-1] != wire.after:
+    if batch.heads[-1] != wire.after:
         return Refused(Reason.BAD_CHAIN, "the rows do not lead from before to after")
     return batch
 

@@ -21,12 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from config import Site, load_site
-from journal.codec import unpack_output
+from journal.codec import UpdatesOnly, unpack_updates
 from journal.reader import LogReader, OffsetBeyondEnd, OffsetReleased
 from link.settings import ClientSettings
 from model.detections import Mode
 from model.errors import ConfigError, JournalError, JournalFull
-from model.ports import OutputBatch
 from model.records import Kind
 from model.tracks import TrackUpdates
 from sharing.agreement_file import AgreementFile
@@ -37,7 +36,6 @@ from sharing.lane import Lane
 from sharing.ledger import Ledger
 from sharing.post import Post
 from sharing.release import Parties
-from vedette.after import after
 from vedette.entry import AFTER_STORING, run_process
 from vedette.tail import first_after
 
@@ -296,7 +294,7 @@ class Publishing:
         except (OffsetBeyondEnd, OffsetReleased):
             self._position = None  # the log was made anew, or old records were let go
             return False
-        batches = [unpack_output(one.payload) for one in records if one.kind == Kind.OUTPUT]
+        batches = [unpack_updates(one.payload) for one in records if one.kind == Kind.OUTPUT]
         if batches:
             for lane in self._lanes.values():
                 self._take(lane, batches)
@@ -304,7 +302,7 @@ class Publishing:
             self._position = records[-1].offset + 1
         return bool(batches)
 
-    def _take(self, lane: Lane, batches: Sequence[OutputBatch]) -> None:
+    def _take(self, lane: Lane, batches: Sequence[UpdatesOnly]) -> None:
         """Decide about outputs that a lane has not looked at, and send what it gives."""
         now_ns = time.time_ns()
         run: list[TrackUpdates] = []
@@ -318,7 +316,9 @@ class Publishing:
                     run = []
                 log.error("outputs missing inputs=%d..%d", through + 1, batch.first - 1)
                 self._give(lane, lane.lost(through + 1, batch.first - 1, now_ns))
-            run.append(after(batch, through).updates)
+            known = batch.first <= through
+            updates = batch.updates
+            run.append(updates.take(updates.known_offset > through) if known else updates)
             through = batch.through
             if sum(map(len, run)) >= RUN_ROWS:
                 self._give(lane, lane.take(TrackUpdates.concat(run), through, now_ns))

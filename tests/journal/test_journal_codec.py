@@ -1,5 +1,6 @@
 """Plain data, arrays and output batches as bytes and back, bit for bit."""
 
+import contextlib
 import math
 import struct
 from dataclasses import replace
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from journal.codec import pack, pack_output, unpack, unpack_output
+from journal.codec import pack, pack_output, unpack, unpack_output, unpack_updates
 from model.arrays import Array
 from model.detections import DetectionKind, Detections, DetectionsBuilder
 from model.errors import JournalError, Quarantined, Reason
@@ -159,7 +160,7 @@ def test_hostile_bytes_are_named(data: bytes, what: str) -> None:
 
 @given(st.binary(max_size=200), st.sampled_from([1, 0x41]))
 def test_no_bytes_do_more_than_raise(data: bytes, version: int) -> None:
-    for decode in (unpack, unpack_output):
+    for decode in (unpack, unpack_output, unpack_updates):
         try:
             decode(bytes((version,)) + data)
         except JournalError:
@@ -222,6 +223,8 @@ def test_output_batches_come_back() -> None:
     assert_same_batch(batch, back)
     assert not any(array.flags.writeable for array in back.detections.columns().values())
     assert all(array.flags.aligned for array in back.updates.columns().values())
+    first, through, updates = unpack_updates(pack_output(batch))
+    assert_same_batch(replace(batch, first=first, through=through, updates=updates), batch)
     empty = OutputBatch(0, 0, (), Detections.empty(), TrackUpdates.empty())
     assert_same_batch(empty, unpack_output(pack_output(empty)))
 
@@ -258,6 +261,9 @@ def test_output_batch_that_breaks_the_schema_is_refused() -> None:
         altered = [change.get(i, value) for i, value in enumerate(whole)]
         with pytest.raises(JournalError, match=what):
             unpack_output(b"\x42" + msgspec.msgpack.encode(altered))
+    strange = {**whole[4], "extra": whole[4]["n"]}
+    with pytest.raises(JournalError, match="unknown columns"):
+        unpack_updates(b"\x42" + msgspec.msgpack.encode([*whole[:4], strange, *whole[5:]]))
 
 
 def test_every_cut_and_flip_of_an_output_batch_is_harmless() -> None:
@@ -265,9 +271,10 @@ def test_every_cut_and_flip_of_an_output_batch_is_harmless() -> None:
     for at in range(0, len(data), 3):
         with pytest.raises(JournalError):
             unpack_output(data[:at])
+        with pytest.raises(JournalError):
+            unpack_updates(data[:at])
         flipped = bytearray(data)
         flipped[at] ^= 1 << at % 8
-        try:
-            unpack_output(bytes(flipped))
-        except JournalError:
-            continue
+        for decode in (unpack_output, unpack_updates):
+            with contextlib.suppress(JournalError):
+                decode(bytes(flipped))

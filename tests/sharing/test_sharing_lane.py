@@ -50,7 +50,7 @@ def arrive(sequence, batches) -> None:
     for batch in batches:
         found = decode_batch(encode_batch(batch))
         assert isinstance(found, Batch)
-        assert not sequence.take(found.first, found.before, found.heads()).broken
+        assert not sequence.take(found.first, found.before, found.heads).broken
 
 
 def refilled(lane, now_s, now_ns=NOW_NS) -> list[Batch]:

@@ -138,7 +138,7 @@ def test_a_batch_is_a_map_that_others_can_read() -> None:
     assert (document["first"], document["count"]) == (41, 3)
     assert np.frombuffer(document["columns"]["track_id"], "<i8").tolist() == [1, 2, 3]
     assert np.frombuffer(document["columns"]["state"], "<f8").reshape(3, 6).shape == (3, 6)
-    assert document["after"] == sent.heads()[-1]
+    assert document["after"] == sent.heads[-1]
     assert "sensors" not in document["columns"]
 
 
@@ -147,7 +147,7 @@ def test_a_batch_comes_back() -> None:
     found = opened(encode_batch(sent))
     assert same(found.rows, sent.rows)
     assert (found.first, found.last, found.before) == (41, 43, GENESIS)
-    assert found.heads() == sent.heads()
+    assert found.heads == sent.heads
     assert (found.path, found.sent_ns) == (("north",), NOW_NS)
 
 
@@ -161,7 +161,7 @@ def test_a_void_row_leaves_nothing_but_its_digest() -> None:
     found = opened(payload)
     assert found.void.tolist() == [False, True, False]
     assert np.isnan(found.rows.state[1]).all()
-    assert found.heads() == sent.heads()
+    assert found.heads == sent.heads
     assert b"Z9999" not in encode_json(sent)
 
 
