@@ -4,16 +4,13 @@ The main thread runs the engine (a decoder's time limit needs signals, which Pyt
 the main thread only); link, journal and ticks have threads of their own (`vedette.intake`).
 """
 
-import json
 import logging
 import os
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -28,23 +25,20 @@ from model.errors import (
     JournalError,
     JournalFull,
     OtherVersion,
-    Quarantined,
     Reason,
     SnapshotError,
 )
-from model.ports import OutputBatch
 from model.records import Kind, Record
+from vedette.account import Account
 from vedette.engine import Engine
 from vedette.entry import run_process
 from vedette.intake import Intake
 from vedette.lastword import LastWord
-from vedette.metrics import Metrics
 from vedette.outputs import OutputLog
 from vedette.recovery import CHUNK, chunks, recover
 from vedette.relief import Relief
 from vedette.retention import StoredMarks
 from vedette.saving import Saver
-from vedette.stages import CoreStages
 
 log = logging.getLogger("vedette.core")
 
@@ -64,14 +58,8 @@ ANSWER_S = 0.5
 STOP_S = 4.0
 """Within this a staged stop is over, s."""
 
-NOTICES_PER_S = 50
-"""Quarantine notices published a second at most; the records themselves hold all."""
-
 FULL_S = 0.5
 """Pause between two tries while the journal is full, s."""
-
-RATE_S = 5
-"""Seconds over which rates are averaged."""
 
 
 class _Undecided(Exception):  # noqa: N818 - not an error: the stop came first
@@ -111,20 +99,14 @@ class Core:
         self.snapshots = SnapshotStore(site.data_dir / "snapshots")
         self.adapters = load_all()
         self.engine = Engine(engine_config, self.adapters)
-        self.metrics = Metrics()
-        self.saver = Saver(self.outputs, self.snapshots, self.metrics.snapshots.inc)
-        self.stages = CoreStages(self.metrics.registry)
         self.relief = Relief(site.limits.shed_after_s)
+        self.account = Account(site, self.journal, self.outputs, self.relief)
+        self.metrics = self.account.metrics
+        self.saver = Saver(self.outputs, self.snapshots, self.metrics.snapshots.inc)
         self.intake: Intake | None = None
         self._next = 0
-        self._processed_ns = 0
-        self._began = time.monotonic()
         self._snapshot_due = 0.0
         self._status_due = 0.0
-        self._passed = (0, 0)
-        self._rates: deque[tuple[float, int, int]] = deque(maxlen=RATE_S + 1)
-        self._quarantine: dict[str, int] = {}
-        self._notices = 0
         self._partners_due = 0.0
         self._changed = False
 
@@ -184,7 +166,8 @@ class Core:
         log.info("configured offset=%d sensors=%d", first, len(self.site.engine.sensors))
 
     def _live(self) -> None:
-        self.intake = intake = Intake(self.site, self.journal, self.stages.journaled)
+        intake = Intake(self.site, self.journal, self.account.stages.journaled)
+        self.intake = self.account.intake = intake
         last = list(self.journal.read(max(self.journal.end - 1, self.journal.start)))
         intake.start(last[-1].received_ns if last else 0)
         self._snapshot_due = time.monotonic() + self.site.limits.snapshot_every_s
@@ -271,8 +254,7 @@ class Core:
             raise _Undecided
         published_ns = self.outputs.write(batch)
         self._next = records[-1].offset + 1
-        self._processed_ns = records[-1].received_ns
-        self._count(records, batch, fused_ns, published_ns or time.time_ns())
+        self.account.count(records, batch, fused_ns, published_ns or time.time_ns())
         self.relief.processed(len(records), time.perf_counter() - began)
 
     def _shed(self, offsets: Sequence[int]) -> bool:
@@ -314,51 +296,6 @@ class Core:
         self._timers()
         return not self.stopping.is_set()
 
-    def _count(
-        self, records: Sequence[Record], batch: OutputBatch, fused_ns: int, published_ns: int
-    ) -> None:
-        metrics = self.metrics
-        reports, detections = batch.detections.n_reports, batch.detections.n_detections
-        self._passed = (self._passed[0] + reports, self._passed[1] + detections)
-        metrics.inputs.inc(len(records))
-        metrics.reports.inc(reports)
-        metrics.detections.inc(detections)
-        metrics.updates.inc(len(batch.updates))
-        metrics.foreign_updates.inc(len(batch.foreign))
-        messages = (Kind.MESSAGE, Kind.OVERSIZE, Kind.PARTNER)
-        received = np.array(
-            [record.received_ns for record in records if record.kind in messages], dtype=np.int64
-        )
-        metrics.published(received, published_ns)
-        self.stages.fused(batch.detections, received, fused_ns, published_ns)
-        if batch.quarantined:
-            self._refused(batch.quarantined)
-
-    def _refused(self, quarantined: Sequence[Quarantined]) -> None:
-        for item in quarantined:
-            self.metrics.quarantined.labels(item.reason).inc()
-            self._quarantine[item.reason] = self._quarantine.get(item.reason, 0) + 1
-            self.metrics.notices.labels(self._notice(item)).inc()
-
-    def _notice(self, item: Quarantined) -> str:
-        """Tell a sensor's owner what was refused, best effort; returns what became of it."""
-        if self.intake is None or self._notices >= NOTICES_PER_S:
-            return "left_out"
-        self._notices += 1
-        sensor = item.sensor
-        if not sensor or any(sign in sensor for sign in "/+#\0"):
-            sensor = "_"
-        document = {
-            "offset": item.offset,
-            "item": item.item,
-            "sensor": item.sensor,
-            "reason": item.reason,
-            "detail": item.detail,
-        }
-        topic = f"{self.site.topic_root}/quarantine/{sensor}"
-        sent = self.intake.subscriber.publish(topic, json.dumps(document).encode())
-        return "sent" if sent else "failed"
-
     # -- timers
 
     def _timers(self) -> None:
@@ -397,102 +334,11 @@ class Core:
 
     def _status(self) -> None:
         now_ns = time.time_ns()
-        self._notices = 0
-        self.metrics.latency.second()
-        status = self.status(now_ns)
+        self.account.second()
+        status = self.account.status(self.engine, self._next, now_ns)
         self.outputs.status(status, now_ns)
         self.saver.sync()
         self._word.say(status.get("journal", {}).get("stalled") or self.outputs.stalled)
-
-    def status(self, now_ns: int) -> dict[str, Any]:
-        """How the core is doing at `now_ns`, plain data."""
-        intake = self.intake
-        if intake is None:
-            return {
-                "time_ns": now_ns,
-                "pid": os.getpid(),
-                "recovering": True,
-                "journal_end": self.journal.end,
-                "processed": self._next,
-                "journal_lag_records": self.journal.end - self._next,
-            }
-        journal = intake.journal_status()
-        reports_per_s, detections_per_s = self._rate()
-        lag = journal["end"] - self._next
-        link, counts = intake.link, intake.counts
-        counters = self.engine.counters()
-        document: dict[str, Any] = {
-            "time_ns": now_ns,
-            "pid": os.getpid(),
-            "uptime_s": round(time.monotonic() - self._began, 1),
-            "reports_per_s": reports_per_s,
-            "detections_per_s": detections_per_s,
-            "latency_ms": self.metrics.latency.quantiles_ms(window=True),
-            "latency_since_start_ms": self.metrics.latency.quantiles_ms(window=False),
-            "journal_end": journal["end"],
-            "processed": self._next,
-            "journal_lag_records": lag,
-            "journal_lag_s": self._lag_s(lag, now_ns),
-            "journal_used_mb": round(journal["bytes"] / 2**20, 1),
-            "journal_budget_mb": self.site.limits.journal_budget_mb,
-            "journal": journal,
-            "shed": self.relief.status(now_ns),
-            "receipts": intake.receipts.status,
-            "outputs_stalled": self.outputs.stalled,
-            "tracks": counters.get("tracks", {}),
-            "counters": counters,
-            "quarantine": dict(self._quarantine),
-            "oversize": intake.oversize,
-            "broker": {
-                "name": intake.subscriber.settings.name,
-                "connected": link.connected,
-                "protocol": link.protocol,
-                "epoch": link.epoch,
-                "session_present": link.session_present,
-                "reason": link.reason,
-                "lacks": _lacks(link.protocol),
-                **counts._asdict(),
-            },
-            "partners": intake.partners.status(self.engine.receiver),
-        }
-        for name in ("journal_lag_records", "journal_used_mb", "uptime_s"):
-            self.metrics.gauge(name, document[name])
-        self.metrics.gauge("broker_connected", link.connected)
-        self.metrics.gauge("messages_received", counts.received)
-        self.metrics.gauge("acks_stale", counts.stale_acks)
-        self.metrics.gauge("redelivered", counts.redelivered)
-        for name, value in document["tracks"].items():
-            self.metrics.gauge(f"tracks_{name}", value)
-        document["metrics"] = self.metrics.text()
-        return document
-
-    def _rate(self) -> tuple[float, float]:
-        """Reports and detections per second over the last `RATE_S` seconds."""
-        now = (time.monotonic(), *self._passed)
-        self._rates.append(now)
-        then = self._rates[0]
-        seconds = max(now[0] - then[0], STATUS_S)
-        return round((now[1] - then[1]) / seconds, 1), round((now[2] - then[2]) / seconds, 1)
-
-    def _lag_s(self, lag: int, now_ns: int) -> float:
-        """Age of the oldest journaled record that is not processed yet, s.
-
-        The journal is not asked: finding a record in it takes a tenth of a second, and all reports
-        would wait for that. Where memory was full, the last that was processed is taken for it.
-        """
-        oldest = None if lag <= 0 or self.intake is None else self.intake.oldest()
-        if oldest is None:
-            return 0.0
-        since = oldest.received_ns
-        if oldest.offset > self._next and self._processed_ns:
-            since = self._processed_ns
-        return round(max(0, now_ns - since) / 1e9, 3)
-
-
-def _lacks(protocol: str) -> list[str]:
-    if protocol == "3.1.1":
-        return ["MQTT 3.1.1: the broker cannot be told how many messages may be under way"]
-    return []
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -188,7 +188,7 @@ def test_what_memory_does_not_hold_is_read_from_the_journal(tmp_path, broker, mo
     def script() -> Any:
         until(lambda: core.intake is not None and core.intake.subscriber.wait_subscribed(1.0))
         assert source.publish_all((REPORTS, report(n)) for n in range(300)).stored == 300
-        until(lambda: core.journal.end - core.processed <= 1 and core._passed[0] == 300)
+        until(lambda: core.journal.end - core.processed <= 1 and core.account.reports == 300)
 
     run(core, script)
     assert source.stop()

@@ -95,7 +95,7 @@ def test_what_is_let_go_is_journaled_and_stays_let_go(tmp_path, broker) -> None:
         go.set()
         until(lambda: core.relief.status(0)["inputs"])
         until(lambda: core.journal.end - core.processed <= 1)
-        document = core.status(time.time_ns())
+        document = core.account.status(core.engine, core.processed, time.time_ns())
         assert document["shed"]["last_s"] is not None
         assert "vedette_core_relieved_total" in core.metrics.text()
 
