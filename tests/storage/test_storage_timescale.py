@@ -1,5 +1,6 @@
 """The capability step: plain tables here, hypertables where `VEDETTE_TEST_TIMESCALE_DSN` leads."""
 
+import time
 from datetime import timedelta
 
 import psycopg
@@ -76,8 +77,8 @@ def test_timescale_makes_hypertables_of_tables_that_hold_rows(timescale_database
     with psycopg.connect(timescale_database) as connection:
         connection.execute(
             "INSERT INTO vedette.reports (node, known_offset, report, time, time_ns, received_ns,"
-            " sensor, mode) VALUES ('north', 0, 0, '2026-03-01Z', %(ns)s, %(ns)s, 'r', 0)",
-            {"ns": 1_772_323_200 * 10**9},
+            " sensor, mode) VALUES ('north', 0, 0, now(), %(ns)s, %(ns)s, 'r', 0)",
+            {"ns": time.time_ns()},  # an old one would fall to the policy of retention at once
         )
     capabilities = prepare(timescale_database)
     assert capabilities.timescale
