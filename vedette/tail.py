@@ -1,11 +1,10 @@
 """The end of the output log, as the console shows it: heads of tracks, and the newest status.
 
-Own tracks stand in `Heads`, partners' in `vedette.foreign_picture`. It follows the log by itself
-and never waits for the database, so the picture stays live while the database is away.
+Own tracks stand in `vedette.heads`, partners' in `vedette.foreign_picture`. It follows the log by
+itself and never waits for the database, so the picture stays live while the database is away.
 """
 
 import json
-import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,58 +18,13 @@ from model.errors import JournalError
 from model.foreign import ForeignUpdates
 from model.ports import OutputBatch
 from model.records import Kind
-from model.tracks import Status, TrackUpdates
+from model.tracks import TrackUpdates
 from vedette.foreign_picture import ForeignPicture
+from vedette.heads import Heads
 
 LOOKBACK_S = 600.0
 """How far back the picture is built at the start, s: a moored ship reports every 3 min
 (ITU-R M.1371-5, table 1)."""
-
-
-GATHERED = 8_000
-"""Updates that are gathered before they are put together, though nobody asks: some 7 MB with the
-outputs that they came in."""
-
-
-class Heads:
-    """The newest update of every track that is not deleted; safe from any thread.
-
-    Putting updates together with all tracks costs the same for few and for many, so it is done when
-    somebody asks for the tracks.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._tracks = TrackUpdates.empty()
-        self._gathered: list[TrackUpdates] = []
-        self._rows = 0
-
-    @property
-    def tracks(self) -> TrackUpdates:
-        """One row a track."""
-        with self._lock:
-            self._put_together()
-            return self._tracks
-
-    def take(self, updates: Sequence[TrackUpdates]) -> None:
-        """Take in tables of updates in the order in which they became known."""
-        fresh = [table for table in updates if len(table)]
-        with self._lock:
-            self._gathered += fresh
-            self._rows += sum(map(len, fresh))
-            if self._rows > GATHERED:
-                self._put_together()
-
-    def _put_together(self) -> None:
-        if not self._gathered:
-            return
-        merged = TrackUpdates.concat([self._tracks, *self._gathered])
-        self._gathered, self._rows = [], 0
-        _, last = np.unique(merged.track_id[::-1], return_index=True)
-        rows = len(merged) - 1 - last
-        rows = rows[merged.status[rows] != Status.DELETED]
-        rows.sort()
-        self._tracks = merged.take(rows)
 
 
 class Tail:

@@ -17,9 +17,10 @@ from model.records import Kind
 from model.tracks import Status, TrackUpdates, UpdateReason
 from tests.node.logs import assert_same, assert_whole, outputs
 from vedette.after import after
+from vedette.heads import FIRST_SLOTS, Heads
 from vedette.metrics import Latency, Metrics
 from vedette.outputs import OutputLog, last_output
-from vedette.tail import Heads, Tail, first_after, first_since
+from vedette.tail import Tail, first_after, first_since
 
 
 def detections(offsets, sizes) -> Any:
@@ -140,11 +141,49 @@ def test_a_reader_finds_its_place_by_what_is_covered(tmp_path, count) -> None:
 def test_heads_keep_the_newest_of_each_track_and_no_deleted_one() -> None:
     heads = Heads()
     heads.take([updates([1, 2, 3], [7, 8, 7]), TrackUpdates.empty()])
-    assert heads.tracks.known_offset.tolist() == [2, 3]
+    assert newest(heads) == {7: 3, 8: 2}
     heads.take([updates([4], [8], Status.DELETED), updates([5], [9])])
-    assert heads.tracks.track_id.tolist() == [7, 9]
+    assert newest(heads) == {7: 3, 9: 5}
     heads.take([updates([6], [8])])
-    assert heads.tracks.track_id.tolist() == [7, 9, 8]
+    assert newest(heads) == {7: 3, 8: 6, 9: 5}
+    heads.take([updates([7], [9], Status.DELETED), updates([8], [9])])
+    assert newest(heads) == {7: 3, 8: 6, 9: 8}
+    heads.take([updates([9, 10, 11], [7, 8, 9], Status.DELETED)])
+    assert newest(heads) == {}
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(1, 9), st.booleans()), max_size=6), max_size=20))
+def test_heads_are_what_a_table_of_rows_would_hold(looks: list[list[tuple[int, bool]]]) -> None:
+    """Small ids, so that tracks come, go and come again; and slots of one become another's."""
+    heads, held, number = Heads(), dict[int, int](), 0
+    for look in looks:
+        tables = []
+        for track, over in look:
+            number += 1
+            tables.append(updates([number], [track], Status.DELETED if over else Status.CONFIRMED))
+            held.pop(track, None)
+            if not over:
+                held[track] = number
+        heads.take(tables)
+        assert newest(heads) == held
+        assert len(heads) == len(held)
+
+
+def test_heads_have_room_for_more_than_at_first() -> None:
+    heads = Heads()
+    many = 3 * FIRST_SLOTS
+    heads.take([updates([*range(many)], [*range(1, many + 1)])])
+    heads.take([updates([*range(many, many + 7)], [*range(1, 8)])])
+    found = newest(heads)
+    assert len(found) == many
+    assert [found[track] for track in (1, 7, 8, many)] == [many, many + 6, 7, many - 1]
+    heads.tracks.check()
+
+
+def newest(heads: Heads) -> dict[int, int]:
+    """Offset of the newest update by track."""
+    tracks = heads.tracks
+    return dict(zip(tracks.track_id.tolist(), tracks.known_offset.tolist(), strict=True))
 
 
 def test_the_tail_follows_the_log_and_begins_anew_when_the_log_does(tmp_path) -> None:
