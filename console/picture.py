@@ -163,8 +163,10 @@ class Picture:
             text, kind = self._text, Kind.SNAPSHOT
             deleted = np.zeros(0, DELETED)
         else:
-            heads = [layer.heads[layer.head_changed > since] for layer in layers]
-            labels = [layer.labels[layer.label_changed > since] for layer in layers]
+            heads = [_chosen(one.heads, np.flatnonzero(one.head_changed > since)) for one in layers]
+            labels = [
+                _chosen(one.labels, np.flatnonzero(one.label_changed > since)) for one in layers
+            ]
             text, kind = self._text if self._text_changed > since else b"", Kind.DELTA
             deleted = self._gone(since)
         return FeedMessage(
@@ -209,9 +211,16 @@ def _numbers(
     """Number of the picture in which each row last changed, (V,) int64."""
     numbers = np.full(len(rows), sequence, np.int64)
     there = np.flatnonzero(kept)
-    same = there[(_words(rows[there]) == _words(old_rows[old[there]])).all(axis=1)]
-    numbers[same] = old_numbers[old[same]]
+    before = old[there]
+    same = (_words(_chosen(rows, there)) == _words(_chosen(old_rows, before))).all(axis=1)
+    numbers[there[same]] = old_numbers[before[same]]
     return numbers
+
+
+def _chosen(rows: Array, index: Int64s) -> Array:
+    """Rows at some places; as plain bytes, for NumPy copies records field by field."""
+    plain = np.ascontiguousarray(rows).view(f"V{rows.dtype.itemsize}")
+    return plain.take(index).view(rows.dtype)
 
 
 def _words(rows: Array) -> Array:

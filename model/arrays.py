@@ -44,6 +44,11 @@ class Column:
         return np.full((rows, *self.trailing), self.fill, dtype=self.dtype)
 
 
+def indices_of(rows: Array) -> Array:
+    """Chosen rows as indices: of a mask those that are true, indices as they are."""
+    return np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
+
+
 def check_columns(name: str, schema: Mapping[str, Column], columns: Mapping[str, Array]) -> None:
     """Raise `ValueError` where columns are missing, unknown, of another dtype, shape or length."""
     if unknown := set(columns) - set(schema):

@@ -244,9 +244,9 @@ class Detections:
         for name, column in SCHEMA.items():
             array = getattr(self, name)
             if column.axis == "report":
-                values[name] = array[chosen]
+                values[name] = array.take(chosen, axis=0)
             elif column.axis == "detection":
-                values[name] = array[detection_rows]
+                values[name] = array.take(detection_rows, axis=0)
             else:
                 values[name] = array
         values["report"] = np.repeat(np.arange(len(chosen)), counts).astype(np.int32)
@@ -254,8 +254,11 @@ class Detections:
 
     def keep_detections(self, mask: Bools) -> Self:
         """All reports, but only the detections where `mask` (N,) is true."""
+        kept = np.flatnonzero(mask)
         values = {
-            name: getattr(self, name)[mask] if column.axis == "detection" else getattr(self, name)
+            name: getattr(self, name).take(kept, axis=0)
+            if column.axis == "detection"
+            else getattr(self, name)
             for name, column in SCHEMA.items()
         }
         return type(self)(**values)

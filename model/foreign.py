@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from model.arrays import Array, Bools, Column, Int32s, Int64s, check_columns
+from model.arrays import Array, Bools, Column, Int32s, Int64s, check_columns, indices_of
 from model.tracks import TrackUpdates
 
 MAX_HOPS = 1
@@ -124,7 +124,8 @@ class ForeignUpdates:
 
     def take(self, rows: Array) -> Self:
         """Chosen rows (mask or indices)."""
-        values: dict[str, Any] = {name: getattr(self, name)[rows] for name in SCHEMA}
+        index = indices_of(rows)
+        values: dict[str, Any] = {name: getattr(self, name).take(index, axis=0) for name in SCHEMA}
         return type(self)(
             self.updates.take(rows), **values, nodes=self.nodes, agreements=self.agreements
         )

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from model.arrays import Array, Column, Floats, Int32s, Int64s, check_columns
+from model.arrays import Array, Column, Floats, Int32s, Int64s, check_columns, indices_of
 from model.detections import IDENTITY_BYTES, NAN
 from model.taxonomy import N_CLASSES
 
@@ -186,4 +186,6 @@ class TrackUpdates:
 
     def take(self, rows: Array) -> Self:
         """Chosen rows (mask or indices)."""
-        return type(self)(**{name: getattr(self, name)[rows] for name in SCHEMA})
+        index = indices_of(rows)
+        # A third of the time of `column[rows]`, which looks at every element of a row.
+        return type(self)(**{name: getattr(self, name).take(index, axis=0) for name in SCHEMA})

@@ -34,7 +34,8 @@ class Heads:
         """One row a track, in any order; a copy."""
         with self._lock:
             rows = np.flatnonzero(self._used)
-            return TrackUpdates(**{name: column[rows] for name, column in self._columns.items()})
+            taken = {name: column.take(rows, axis=0) for name, column in self._columns.items()}
+        return TrackUpdates(**taken)
 
     def take(self, updates: Sequence[TrackUpdates]) -> None:
         """Take in tables of updates in the order in which they became known."""
@@ -54,7 +55,7 @@ class Heads:
                 [self._slot(track) for track in table.track_id[rows].tolist()], np.int64
             )
             for name, column in self._columns.items():
-                column[slots] = getattr(table, name)[rows]
+                column[slots] = getattr(table, name).take(rows, axis=0)
             self._used[slots] = True
 
     def _slot(self, track: int) -> int:
