@@ -54,6 +54,22 @@ def test_rows_are_numbered_without_gaps_and_found_again(tmp_path) -> None:
         assert ledger.head_at(0) == genesis("north", "south", "a-1")
 
 
+def test_heads_are_the_same_from_memory_and_from_the_disk(tmp_path, monkeypatch) -> None:
+    """A few rows' heads are in memory; those before them, and after an opening all, are read."""
+    monkeypatch.setattr(module, "RECENT_ROWS", 4)
+    with Ledger(tmp_path, PARTIES, "a-1") as ledger:
+        entries = [append(ledger, count, 10 * n) for n, count in enumerate([3, 1, 5, 2, 1])]
+        heads = [head for entry in entries for head in entry.heads]
+        assert [ledger.head_at(1 + row) for row in range(12)] == heads
+        assert ledger._recent_rows == sum(len(found) for _, found in ledger._recent) == 3
+        monkeypatch.setattr(ledger, "read", lambda *_: iter(()))
+        assert [ledger.head_at(seq) for seq in (10, 11, 12)] == heads[9:]
+        with pytest.raises(JournalError, match="the row 9 is not there"):
+            ledger.head_at(9)
+    with Ledger(tmp_path, PARTIES, "a-1") as ledger:
+        assert [ledger.head_at(1 + row) for row in range(12)] == heads
+
+
 def test_an_opening_goes_on_where_it_ended(tmp_path) -> None:
     with Ledger(tmp_path, PARTIES, "a-1") as ledger:
         append(ledger, 3, 5)
