@@ -21,7 +21,7 @@ from vedette.local.postgres import EmbeddedPostgres, server_version
 from vedette.local.process import Child
 from vedette.sitefile import write_site
 
-SETTINGS = {"shared_buffers": "128MB", "max_wal_size": "8GB", "track_commit_timestamp": "on"}
+SETTINGS = {"shared_buffers": "128MB", "max_wal_size": "16GB", "track_commit_timestamp": "on"}
 """Of PostgreSQL; the last tells when each row was committed. Everything is synced as usual."""
 
 STOP_S = 10.0

@@ -1,3 +1,5 @@
+-- What the server does by itself to keep tables in shape, and need not.
+--
 -- What nobody asks for by its value needs no statistics, and what grows by millions of rows an hour
 -- is looked through by ANALYZE again and again: of ten arrays and thirty numbers a row it drew
 -- 30,000 samples each time, seconds of a core, to no use. The columns that rows are asked for by
@@ -20,3 +22,12 @@ BEGIN
                        CASE WHEN one.asked THEN 25 ELSE 0 END);
     END LOOP;
 END $$;
+
+-- Rows of these tables are added and never changed, so a vacuum after so many of them could only
+-- freeze them: it read and logged each page once more, all the time. Chunks are compressed or
+-- dropped long before their rows must be frozen, and where rows are deleted one by one a vacuum
+-- comes for those that are gone, as before.
+ALTER TABLE vedette.reports SET (autovacuum_vacuum_insert_threshold = -1);
+ALTER TABLE vedette.detections SET (autovacuum_vacuum_insert_threshold = -1);
+ALTER TABLE vedette.tracks SET (autovacuum_vacuum_insert_threshold = -1);
+ALTER TABLE vedette.foreign_updates SET (autovacuum_vacuum_insert_threshold = -1);
