@@ -1,5 +1,6 @@
 """`SegmentedLog`: the one writer of an append-only log."""
 
+import math
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -342,8 +343,15 @@ class SegmentedLog:
                     yield record
                 offset = records[-1].offset + 1
 
-    def release(self, offset: int) -> int:
+    def release(self, offset: int, enough_bytes: float = math.inf) -> int:
         """Delete the segments all of whose records lie below `offset`; never the last one.
+
+        Parameters
+        ----------
+        offset
+            Of the first record that is still needed.
+        enough_bytes
+            When so much was given back the rest stays.
 
         Returns
         -------
@@ -357,7 +365,11 @@ class SegmentedLog:
         """
         freed = 0
         with self._mutex:
-            while len(self._segments) > 1 and self._segments[1].first <= offset:
+            while (
+                freed < enough_bytes
+                and len(self._segments) > 1
+                and self._segments[1].first <= offset
+            ):
                 oldest = self._segments[0]
                 path = self._path(oldest.first)
                 try:

@@ -67,6 +67,10 @@ def test_segments_roll_and_are_released_whole(tmp_path: Path) -> None:
         assert list(log.read(firsts[3])) == records(firsts[3], 200)
         with pytest.raises(OffsetReleased, match=f"offset 2 was released.*{firsts[3]}"):
             list(log.read(2))
+        assert log.release(10**9, enough_bytes=0) == 0
+        first, second = (path.stat().st_size for path in segments(tmp_path)[:2])
+        assert log.release(10**9, enough_bytes=first + 1) == first + second
+        assert log.start == firsts[5]
         log.release(10**9)
         assert len(segments(tmp_path)) == 1
         assert log.end == 200

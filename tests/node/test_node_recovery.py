@@ -17,6 +17,7 @@ from model.tracks import TrackUpdates
 from tests.node.logs import assert_same, assert_whole, outputs, records, undisturbed
 from tests.node.site import REPORTS, publisher, report, start, until, write_site
 from tests.node.test_node_intake import Slow, run
+from vedette import retention
 from vedette.core import Core
 from vedette.retention import StoredMarks, let_go
 
@@ -106,6 +107,30 @@ def test_nothing_is_let_go_that_storage_or_a_snapshot_needs(tmp_path) -> None:
         snapshots.save(192, {})
         let_go(journal, log, snapshots, marks, 1000)
         assert 70 < journal.start <= 150
+
+
+def test_no_more_is_let_go_than_is_over_nor_much_at_once(tmp_path, monkeypatch) -> None:
+    snapshots = SnapshotStore(tmp_path / "snapshots")
+    snapshots.save(200, {})
+    marks = StoredMarks(tmp_path)
+    marks.save(200, 200)
+    with (
+        SegmentedLog(tmp_path / "journal", segment_bytes=4096) as journal,
+        SegmentedLog(tmp_path / "outputs", segment_bytes=4096) as log,
+    ):
+        for number in range(200):
+            journal.append([(Kind.MESSAGE, number, "t", b"x" * 200, 0)])
+            log.append([(Kind.OUTPUT, number, "t", b"x" * 200, 0)])
+        whole = log.size_bytes
+        assert let_go(journal, log, snapshots, marks, whole) > 0
+        assert 0.8 * whole - 4096 < log.size_bytes <= 0.8 * whole
+        assert journal.size_bytes == log.size_bytes
+        assert let_go(journal, log, snapshots, marks, whole) == 0
+        monkeypatch.setattr(retention, "STEP_BYTES", 5_000)
+        assert 2 * 5_000 <= let_go(journal, log, snapshots, marks, whole // 8) < 4 * 4096 + 1
+        while let_go(journal, log, snapshots, marks, whole // 8):
+            pass
+        assert log.size_bytes <= 0.8 * (whole // 8)
 
 
 def test_outputs_of_another_version_end_the_node_with_one_clear_line(tmp_path) -> None:
