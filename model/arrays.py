@@ -4,7 +4,7 @@ A table has one or more *axes* (for `Detections`: reports and detections). Each 
 one axis, has a fixed dtype, a fixed trailing shape and a value that means *not measured*.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,9 +44,14 @@ class Column:
         return np.full((rows, *self.trailing), self.fill, dtype=self.dtype)
 
 
-def indices_of(rows: Array) -> Array:
+def indices_of(rows: Array | Sequence[int]) -> Int64s:
     """Chosen rows as indices: of a mask those that are true, indices as they are."""
-    return np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
+    chosen = np.asarray(rows)
+    if chosen.dtype == np.bool_:
+        return np.flatnonzero(chosen)
+    if not len(chosen):
+        return np.zeros(0, np.int64)
+    return chosen.astype(np.int64, casting="same_kind", copy=False)
 
 
 def check_columns(name: str, schema: Mapping[str, Column], columns: Mapping[str, Array]) -> None:

@@ -122,7 +122,7 @@ class ForeignUpdates:
         updates = TrackUpdates.concat([part.updates for part in moved])
         return cls(updates, **values, nodes=nodes, agreements=agreements)
 
-    def take(self, rows: Array) -> Self:
+    def take(self, rows: Array | Sequence[int]) -> Self:
         """Chosen rows (mask or indices)."""
         index = indices_of(rows)
         values: dict[str, Any] = {name: getattr(self, name).take(index, axis=0) for name in SCHEMA}

@@ -184,7 +184,7 @@ class TrackUpdates:
         }
         return cls(**values)
 
-    def take(self, rows: Array) -> Self:
+    def take(self, rows: Array | Sequence[int]) -> Self:
         """Chosen rows (mask or indices)."""
         index = indices_of(rows)
         # A third of the time of `column[rows]`, which looks at every element of a row.
