@@ -31,3 +31,8 @@ ALTER TABLE vedette.reports SET (autovacuum_vacuum_insert_threshold = -1);
 ALTER TABLE vedette.detections SET (autovacuum_vacuum_insert_threshold = -1);
 ALTER TABLE vedette.tracks SET (autovacuum_vacuum_insert_threshold = -1);
 ALTER TABLE vedette.foreign_updates SET (autovacuum_vacuum_insert_threshold = -1);
+
+COMMENT ON TABLE vedette.writer_cursor IS
+    'Never before the rows, and two seconds behind them at most: what lies between is passed over.';
+COMMENT ON TABLE vedette.track_current IS
+    'The newest update of each track, under load two seconds old at most.';
