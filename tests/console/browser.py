@@ -112,7 +112,8 @@ class Browser:
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         page.call("Emulation.setDeviceMetricsOverride", size)
         page.call("Page.navigate", {"url": url})
-        page.wait("document.readyState === 'complete'")
+        # The blank document is complete too, and may still be there for a moment.
+        page.wait("location.href !== 'about:blank' && document.readyState === 'complete'")
         return page
 
     def call(
