@@ -3,7 +3,8 @@
 glibc maps large blocks apart, and learns from each that is freed to keep blocks of that size
 (mallopt(3), "M_MMAP_THRESHOLD"): a process whose tables come and go grows in steps, to the largest
 of everything that it ever held at once. Here it keeps all from the beginning, because mapping
-tables anew with each output cost 43 us of 148 a report; and what is free goes back now and then.
+tables anew with each output cost (153 us of CPU a report instead of 127, single runs of
+`benchmarks.whole` at 2,000 a second); and what is free goes back now and then.
 Where the C library is another one, nothing is changed.
 """
 

@@ -199,6 +199,8 @@ class Storing:
             elif self._draining.is_set():
                 self._writer.settle()
                 return
+            else:  # nothing came for a while: a core that is down must not leave heads waiting
+                self._writer.settle()
 
     def _collect(self) -> tuple[list[OutputBatch], int]:
         """Outputs for one transaction, and the cursor behind them."""
