@@ -8,6 +8,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from journal.log import SegmentedLog
+from storage import writer
 from storage.history import History
 from tests.node.site import until
 from tests.node.test_node_outputs import batch
@@ -108,4 +109,23 @@ def test_outputs_that_are_gone_are_counted(log, tmp_path, database) -> None:
     storing.start()
     until(lambda: storing.status.cursor == log.end)
     assert storing.status.missing == 100
+    assert storing.stop(5.0)
+
+
+def test_heads_do_not_wait_for_a_core_that_is_down(log, tmp_path, database, monkeypatch) -> None:
+    """However many wait, and however long they might: nothing more comes that could take them."""
+    monkeypatch.setattr(writer, "FEW", 0)
+    monkeypatch.setattr(writer, "SETTLE_S", 1e9)
+    storing = Storing(tmp_path / "outputs", database, "north")
+    write(log, 0, 5)
+    storing.start()
+
+    def settled() -> bool:
+        with psycopg.connect(database) as connection:
+            row = connection.execute("SELECT through FROM vedette.writer_cursor").fetchone()
+        return row == (49,)
+
+    until(lambda: storing.status.cursor == log.end)
+    until(settled)
+    assert History(database, "north").counts()["track_current"] > 0
     assert storing.stop(5.0)
