@@ -68,15 +68,15 @@ def write_all(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-def write_atomic(path: Path, data: bytes) -> None:
+def write_atomic(path: Path, *parts: bytes) -> None:
     """Put a whole file in place, durably: after a crash it is the old one or the new one.
 
     Parameters
     ----------
     path
         The file; ``<name>.tmp`` beside it is used on the way.
-    data
-        All of its bytes.
+    *parts
+        All of its bytes, in order.
 
     Raises
     ------
@@ -89,7 +89,8 @@ def write_atomic(path: Path, data: bytes) -> None:
     try:
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
         try:
-            write_all(fd, data)
+            for part in parts:
+                write_all(fd, part)
             sync_file(fd)
         finally:
             os.close(fd)

@@ -79,9 +79,10 @@ class SnapshotStore:
         """As `save`, of a state that is packed already."""
         if offset < 0:
             raise JournalError(f"{self.directory}: offset {offset} is below 0")
-        body = HEADER.pack(MAGIC, VERSION, 0, offset, len(packed)) + packed
+        head = HEADER.pack(MAGIC, VERSION, 0, offset, len(packed))
         path = self._path(offset)
-        write_atomic(path, body + _CRC.pack(google_crc32c.value(body)))
+        crc = google_crc32c.extend(google_crc32c.value(head), packed)
+        write_atomic(path, head, packed, _CRC.pack(crc))
         self.damaged = [one for one in self.damaged if one.path != path]
         usable = self._offsets()
         try:

@@ -281,7 +281,7 @@ class Detections:
             arrays = [getattr(part, name) for part in parts]
             if name == "report":
                 arrays = [a + b for a, b in zip(arrays, report_base[:-1], strict=True)]
-            elif name in {"looked_vertices", "line_vertices"}:
+            elif name in {"looked_vertices", "line_vertices"} and vertex_base[-1]:
                 arrays = [
                     np.where(a[:, 1:] > a[:, :1], a + b, a)
                     for a, b in zip(arrays, vertex_base[:-1], strict=True)

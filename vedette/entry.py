@@ -1,7 +1,6 @@
 """How a process of a node begins and ends: arguments, log, signals, exit status."""
 
 import argparse
-import gc
 import logging
 import os
 import signal
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from model.errors import ConfigError, VedetteError
+from vedette.heap import settle
 from vedette.local.process import watch_parent
 from vedette.logs import set_up
 from vedette.rank import lower_rank
@@ -76,7 +76,7 @@ def run_process(
     lower_rank(nice)
     try:
         built.append(build(args.site))
-        gc.freeze()  # what is there by now stays, and need not be looked through again
+        settle()
         built[0].run()
     except ConfigError as error:
         for problem in error.problems:

@@ -1,14 +1,14 @@
-"""Memory that is let go goes back to the system: after months a process is as large as it must be.
+"""Memory of a process: what it keeps, what it gives back, and what is not looked through again.
 
 glibc maps large blocks apart, and learns from each that is freed to keep blocks of that size
 (mallopt(3), "M_MMAP_THRESHOLD"): a process whose tables come and go grows in steps, to the largest
-of everything that it ever held at once. Here it keeps all from the beginning, because mapping
-tables anew with each output cost (153 us of CPU a report instead of 127, single runs of
-`benchmarks.whole` at 2,000 a second); and what is free goes back now and then.
-Where the C library is another one, nothing is changed.
+of everything that it ever held at once. And what was given back has to be had anew, page by page:
+a core's snapshot cost three times as much for it. Here a process keeps all from the beginning, and
+gives back what is free when it is told to. Where the C library is another one, nothing is changed.
 """
 
 import ctypes
+import gc
 import time
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
@@ -19,6 +19,21 @@ KEPT = 32 << 20
 
 EVERY_S = 10.0
 """Pause between two returns of freed memory, s; one takes a few milliseconds."""
+
+YOUNG = 10_000
+"""Objects made, and not gone, before Python looks for circles among them: a batch of inputs makes
+and drops some thousands (700 by default)."""
+
+
+def settle() -> None:
+    """Look for circles now, and never again in what is here: call it when all is set up.
+
+    Compiled kernels alone are 50,000 objects, and to look through them takes 20 ms, in which every
+    report waits.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG)
 
 
 class Heap:

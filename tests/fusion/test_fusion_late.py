@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fusion import Settings, Tracker
+from fusion.history import Item, reports_of
 from model.detections import DetectionKind, Detections, DetectionsBuilder
 from model.sensors import Coverage, DetectionProbability, Sensor, Sensors
 from model.tracks import Status, TrackUpdates, UpdateReason
+from tests.fusion.batches import batches
 from tests.fusion.world import NAN, REGION, SECOND, START_NS, at, reports, sensors
 
 Places = list[tuple[float, float]]
@@ -225,6 +227,35 @@ def test_a_snapshot_does_not_carry_what_no_report_needs():
     again = second.snapshot()["history"]["reports"]
     for name, column in kept.items():
         assert np.array_equal(column, again[name], equal_nan=column.dtype.kind == "f"), name
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.data())
+def test_reports_are_gathered_from_many_batches_each_with_its_own(data):
+    """Wherever they stand, each is given with its detections and vertices, and with no others."""
+    two = Sensors([radar(), radar(id="other")])
+    made = data.draw(st.lists(batches(REGION, two), min_size=1, max_size=4))
+    standing = [(place, row) for place, one in enumerate(made) for row in range(one.n_reports)]
+    chosen = [(made[place], row) for place, row in data.draw(st.lists(st.sampled_from(standing)))]
+    items = [Item((0, place), None, batch, row, 0) for place, (batch, row) in enumerate(chosen)]
+    found = reports_of(items).check()
+    assert found.n_reports == len(chosen)
+    vertices = 0
+    for place, (batch, row) in enumerate(chosen):
+        one, same = found.take_reports([place]), batch.take_reports([row])
+        for name, values in one.columns().items():
+            if name == "vertices":
+                continue
+            wanted = getattr(same, name)
+            if name in {"looked_vertices", "line_vertices"}:
+                for mine, theirs in zip(values.tolist(), wanted.tolist(), strict=True):
+                    vertices += mine[1] - mine[0]
+                    np.testing.assert_array_equal(
+                        one.vertices[slice(*mine)], same.vertices[slice(*theirs)]
+                    )
+            else:
+                np.testing.assert_array_equal(values, wanted)
+    assert len(found.vertices) == vertices
 
 
 def test_few_checkpoints_change_no_bit():

@@ -1,4 +1,4 @@
-"""Freed memory goes back to the system."""
+"""Freed memory goes back to the system; what was there from the beginning is not looked through."""
 
 import ctypes
 import subprocess
@@ -8,6 +8,27 @@ from pathlib import Path
 import pytest
 
 from vedette.heap import Heap
+
+SETTLED = """
+import gc
+from vedette.heap import settle
+
+class Node:
+    pass
+
+def circle():
+    one = Node()
+    one.itself = one
+    return one
+
+kept = [circle() for _ in range(50_000)]
+before = len(gc.get_objects())
+settle()
+after = len(gc.get_objects())
+made = [circle() for _ in range(1_000)]
+del made
+print(before, after, gc.collect())
+"""
 
 PROGRAM = """
 import numpy as np
@@ -46,3 +67,14 @@ def test_another_c_library_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     """Without `malloc_trim` there is nothing to give back with, and no error."""
     monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
     assert not Heap().give_back()
+
+
+def test_what_was_there_when_all_was_set_up_is_not_looked_through_again() -> None:
+    """And circles that are made afterwards are still found."""
+    done = subprocess.run(
+        [sys.executable, "-c", SETTLED], capture_output=True, text=True, check=True
+    )
+    before, after, found = map(int, done.stdout.split())
+    assert before > 50_000
+    assert after < 1_000
+    assert found >= 1_000
