@@ -6,6 +6,7 @@ one axis, has a fixed dtype, a fixed trailing shape and a value that means *not 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,11 @@ class Column:
         return np.full((rows, *self.trailing), self.fill, dtype=self.dtype)
 
 
+def no_rows(schema: Mapping[str, Column]) -> dict[str, Array]:
+    """Columns of no rows, to be made once: whoever has them cannot change anything in them."""
+    return {name: column.empty(0) for name, column in schema.items()}
+
+
 def indices_of(rows: Array | Sequence[int]) -> Int64s:
     """Chosen rows as indices: of a mask those that are true, indices as they are."""
     chosen = np.asarray(rows)
@@ -52,6 +58,12 @@ def indices_of(rows: Array | Sequence[int]) -> Int64s:
     if not len(chosen):
         return np.zeros(0, np.int64)
     return chosen.astype(np.int64, casting="same_kind", copy=False)
+
+
+@cache
+def _dtype_of(text: str) -> np.dtype[Any]:
+    """The dtype of a column's text; there are few."""
+    return np.dtype(text)
 
 
 def check_columns(name: str, schema: Mapping[str, Column], columns: Mapping[str, Array]) -> None:
@@ -63,10 +75,10 @@ def check_columns(name: str, schema: Mapping[str, Column], columns: Mapping[str,
         if key not in columns:
             raise ValueError(f"{name}: column {key} is missing")
         array = columns[key]
-        if array.dtype != np.dtype(column.dtype) or array.shape[1:] != column.trailing:
+        dtype = _dtype_of(column.dtype)
+        if array.dtype != dtype or array.shape[1:] != column.trailing:
             raise ValueError(
-                f"{name}.{key}: {array.dtype}{array.shape[1:]} is not "
-                f"{np.dtype(column.dtype)}{column.trailing}"
+                f"{name}.{key}: {array.dtype}{array.shape[1:]} is not {dtype}{column.trailing}"
             )
         if lengths.setdefault(column.axis, len(array)) != len(array):
             raise ValueError(

@@ -10,13 +10,13 @@ ellipsoid (HAE), times UTC nanoseconds. NaN means not measured.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Self
 
 import numpy as np
 
-from model.arrays import Array, Bools, Column, Floats, Int32s, Int64s, check_columns
+from model.arrays import Array, Bools, Column, Floats, Int32s, Int64s, check_columns, no_rows
 from model.taxonomy import N_CLASSES
 
 NAN = float("nan")
@@ -87,6 +87,9 @@ SCHEMA: dict[str, Column] = {
     # vertices, V rows
     "vertices": Column("vertex", "f8", (2,), NAN),
 }
+
+
+_NO_ROWS = no_rows(SCHEMA)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -201,7 +204,7 @@ class Detections:
 
     def columns(self) -> dict[str, Array]:
         """All columns by name."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: getattr(self, name) for name in SCHEMA}
 
     def check(self) -> Self:
         """Return itself, or raise `ValueError` where a column breaks the schema."""
@@ -217,7 +220,7 @@ class Detections:
     @classmethod
     def empty(cls) -> Self:
         """No reports at all."""
-        return cls(**{name: column.empty(0) for name, column in SCHEMA.items()})
+        return cls(**_NO_ROWS)
 
     def starts(self) -> Int64s:
         """(M+1,) int64: detections of report m are the rows ``starts[m]:starts[m+1]``."""

@@ -5,12 +5,12 @@ They are tracks of another node, never detections: nothing here is fed to fusion
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 
-from model.arrays import Array, Bools, Column, Int32s, Int64s, check_columns, indices_of
+from model.arrays import Array, Bools, Column, Int32s, Int64s, check_columns, indices_of, no_rows
 from model.tracks import TrackUpdates
 
 MAX_HOPS = 1
@@ -25,6 +25,9 @@ SCHEMA: dict[str, Column] = {
     "path": Column("update", "i4", (MAX_HOPS,), -1),
     "head": Column("update", "?", fill=False),
 }
+
+
+_NO_ROWS = no_rows(SCHEMA)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,9 +77,7 @@ class ForeignUpdates:
 
     def columns(self) -> dict[str, Array]:
         """The columns beside `updates`, by name."""
-        return {
-            field.name: getattr(self, field.name) for field in fields(self) if field.name in SCHEMA
-        }
+        return {name: getattr(self, name) for name in SCHEMA}
 
     def check(self) -> Self:
         """Return itself, or raise `ValueError` where a column breaks the schema."""
@@ -97,7 +98,9 @@ class ForeignUpdates:
         cls, rows: int = 0, nodes: tuple[str, ...] = (), agreements: tuple[str, ...] = ()
     ) -> Self:
         """`rows` updates that say nothing yet."""
-        columns: dict[str, Any] = {name: column.empty(rows) for name, column in SCHEMA.items()}
+        columns: dict[str, Any] = _NO_ROWS
+        if rows:
+            columns = {name: column.empty(rows) for name, column in SCHEMA.items()}
         return cls(TrackUpdates.empty(rows), **columns, nodes=nodes, agreements=agreements)
 
     @classmethod

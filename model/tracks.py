@@ -5,13 +5,13 @@ report that changes the head of a track gives a further update with the next `re
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Self
 
 import numpy as np
 
-from model.arrays import Array, Column, Floats, Int32s, Int64s, check_columns, indices_of
+from model.arrays import Array, Column, Floats, Int32s, Int64s, check_columns, indices_of, no_rows
 from model.detections import IDENTITY_BYTES, NAN
 from model.taxonomy import N_CLASSES
 
@@ -91,6 +91,9 @@ SCHEMA: dict[str, Column] = {
 }
 
 
+_NO_ROWS = no_rows(SCHEMA)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class TrackUpdates:
     """Track updates, U rows, in the order in which they became known.
@@ -162,7 +165,7 @@ class TrackUpdates:
 
     def columns(self) -> dict[str, Array]:
         """All columns by name."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: getattr(self, name) for name in SCHEMA}
 
     def check(self) -> Self:
         """Return itself, or raise `ValueError` where a column breaks the schema."""
@@ -172,6 +175,8 @@ class TrackUpdates:
     @classmethod
     def empty(cls, rows: int = 0) -> Self:
         """`rows` updates that say nothing yet."""
+        if not rows:
+            return cls(**_NO_ROWS)
         return cls(**{name: column.empty(rows) for name, column in SCHEMA.items()})
 
     @classmethod

@@ -46,9 +46,15 @@ log = logging.getLogger("vedette.core")
 TAKE_S = 0.05
 """Longest wait for inputs, s: how late a signal or a timer is noticed."""
 
-REST_S = 0.02
-"""After a shorter spell of work the core rests as long as that took, s: inputs gather, and one call
-has several of them. Most of what a call costs it costs once (a millisecond, and 0.1 a report)."""
+REST_S = 0.003
+"""After work the core rests as long as that took, at most this, s: inputs gather, and one call has
+several of them. Most of what a call costs it costs once (a millisecond, and 0.1 a report). A longer
+rest gathers little more, as the journal hands over some fifty batches a second, and everything
+waits for it: at 2,000 reports/s with one of 20 ms half of them waited 50 ms and not 32, for 4 % of
+the machine."""
+
+HURRIED_S = 0.02
+"""After a spell of work of this length the core does not rest, s: it has enough to do."""
 
 STATUS_S = 1.0
 """Pause between two STATUS records, s."""
@@ -179,8 +185,8 @@ class Core:
             spent_s = self._take(intake, TAKE_S)
             self._timers()
             intake.check()
-            if 0.0 < spent_s < REST_S:
-                self.stopping.wait(spent_s)
+            if 0.0 < spent_s < HURRIED_S:
+                self.stopping.wait(min(spent_s, REST_S))
         began = time.monotonic()
         left = intake.stop_taking(STOP_S / 2)
         while time.monotonic() - began < STOP_S / 2 and self._take(intake, 0.0) > 0.0:
