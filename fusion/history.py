@@ -40,9 +40,12 @@ Fuse = Callable[[TrackTable, Scan], tuple[Int64s, Array]]
 SAVED_CHECKPOINTS = 8
 """Checkpoints in a snapshot, about: the others come again as reports are fused again."""
 
-TOGETHER = 64
-"""Batches whose reports are put into one table. To save a thousand tables of two reports each takes
-a tenth of a second, in which nothing is fused; a few at a time, nobody notices."""
+TOGETHER = 256
+"""Reports that are put into one table. To save a thousand tables of two reports each takes a tenth
+of a second, in which nothing is fused; a few at a time, nobody notices."""
+
+OF_MANY = 16
+"""But not where a batch has as many of them on average."""
 
 ROWS_BETWEEN = 8
 """Rows that are touched between two checkpoints, per row of the table: a copy costs a few
@@ -102,7 +105,7 @@ class History:
     late: int = 0
     stood: int = 0
     since: int = 0
-    _together: Detections | None = None
+    _together: Key = (-(1 << 62), -1)
     _apart: int = 0
 
     def start(self, table: TrackTable) -> None:
@@ -209,9 +212,9 @@ class History:
                 self.checkpoints.append((item.key, table.copy()))
                 self.since = 0
             return
-        self._apart += not self.items or self.items[-1].batch is not item.batch
         self.items.append(item)
-        if self._apart > TOGETHER:
+        self._apart += 1
+        if self._apart >= TOGETHER:
             self._bring_together()
         since = self.checkpoints[-1][0]
         waiting = len(self.items) - bisect_right(self.items, since, key=lambda other: other.key)
@@ -221,21 +224,15 @@ class History:
             self._thin()
 
     def _bring_together(self) -> None:
-        """Put the reports that came since the last time into one table.
-
-        Those of the last batch stay where they are: more of them may come.
-        """
-        last = end = len(self.items) - 1
-        while end and self.items[end - 1].batch is self.items[last].batch:
-            end -= 1
-        begin = end
-        while begin and self.items[begin - 1].batch is not self._together:
-            begin -= 1
-        fresh = self.items[begin:end]
-        self._together = reports_of(fresh)
+        """Put the reports that came since the last time into one table, if they are of many."""
+        begin = bisect_right(self.items, self._together, key=lambda other: other.key)
+        fresh = self.items[begin:]
+        self._together, self._apart = fresh[-1].key, 0
+        if len({id(item.batch) for item in fresh}) * OF_MANY < len(fresh):
+            return
+        table = reports_of(fresh)
         for row, item in enumerate(fresh):
-            item.batch, item.row = self._together, row
-        self._apart = 1
+            item.batch, item.row = table, row
 
     def _thin(self) -> None:
         """Keep the newest checkpoints close together and the older ones apart."""

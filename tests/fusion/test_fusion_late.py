@@ -287,3 +287,32 @@ def test_reports_that_are_measured_anew_are_fused_as_if_they_had_been_kept(
         assert one.keys() == other.keys()
         for name in one:
             assert one[name].tobytes() == other[name].tobytes(), name
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_bringing_reports_together_changes_no_bit(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is anything measured anew of another report's detections."""
+    monkeypatch.setattr("fusion.tracker.LARGE", 0)  # no scan is kept
+    whole = reports(seed, seconds=12, late_s=6.0)
+    outcomes, tables = [], []
+    for together in (3, 1 << 40):
+        monkeypatch.setattr("fusion.history.TOGETHER", together)
+        gathered: list[int] = []
+
+        def counted(items: list[Item], into: list[int] = gathered) -> Detections:
+            into.append(len(items))
+            return reports_of(items)
+
+        monkeypatch.setattr("fusion.history.reports_of", counted)
+        subject = Tracker(sensors(), REGION)
+        said = [subject.step(whole.take_reports([row])) for row in range(whole.n_reports)]
+        assert subject.counters.late > subject.counters.stood  # some went back
+        tables.append(len(gathered))
+        outcomes.append((TrackUpdates.concat(said).columns(), subject.snapshot()["table"]))
+    assert tables[0] >= 3
+    assert tables[1] == 0
+    for one, other in zip(*outcomes, strict=True):
+        for name in one:
+            assert one[name].tobytes() == other[name].tobytes(), name
