@@ -12,6 +12,7 @@ a kill at any instant neither loses nor doubles. The database is a function of t
 `storage.copy`            NumPy columns to binary COPY blocks
 `storage.tables`          the columns of each table, written and read by the same list
 `storage.foreign_tables`  the same for what partners gave
+`storage.rows`            output batches as encoded rows, before a transaction begins
 `storage.writer`          `Writer`: output batches in, rows and cursor out
 `storage.history`         questions: tracks now, a track's past, everything back bit by bit
 ========================  ======================================================================

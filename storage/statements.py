@@ -6,6 +6,7 @@ from psycopg import sql
 
 from storage.connection import Connection
 from storage.foreign_tables import FOREIGN_COLUMNS
+from storage.rows import STRAIGHT
 from storage.tables import (
     DETECTION_COLUMNS,
     QUARANTINE_COLUMNS,
@@ -59,13 +60,12 @@ def _statements(text: str, tables: Iterable[str]) -> dict[str, sql.Composed]:
     }
 
 
-PUT = _statements("COPY {table} (node, {names}) FROM STDIN (FORMAT BINARY)", COLUMNS)
+PUT = _statements("COPY {table} (node, {names}) FROM STDIN (FORMAT BINARY)", STRAIGHT)
 STAGE = _statements("COPY {stage} ({names}) FROM STDIN (FORMAT BINARY)", COLUMNS)
 INSERT = _statements(
     "INSERT INTO {table} (node, {names}) SELECT %s, {names} FROM {stage}", ("foreign_updates",)
 )
-"""For the table whose heads are taken from what is staged. Others are copied to straight, without a
-temporary table."""
+"""For the table whose heads are taken from what is staged."""
 ADD = _statements(
     "INSERT INTO {table} (node, {names}) SELECT %s, {names} FROM {stage} ON CONFLICT DO NOTHING",
     COLUMNS,

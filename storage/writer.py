@@ -2,25 +2,20 @@
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
-import numpy as np
 from psycopg import Cursor, sql
 from psycopg.errors import UniqueViolation
 
-from model.detections import Detections
-from model.errors import StorageError
-from model.foreign import ForeignUpdates
 from model.ports import OutputBatch
-from model.tracks import TrackUpdates
 from storage.connection import Connection, StorageUnreachable, connect, place, storage_errors
-from storage.copy import Encoded, blocks, repeated_text
-from storage.foreign_tables import encode_foreign
+from storage.copy import blocks
 from storage.heads import PendingHeads
 from storage.migrate import migrate
 from storage.retention import Policy
+from storage.rows import Rows, rows_of
 from storage.statements import (
     ADD,
     COLUMNS,
@@ -32,12 +27,7 @@ from storage.statements import (
     TRACK_HEADS,
     stage_table,
 )
-from storage.tables import (
-    encode_detections,
-    encode_quarantined,
-    encode_reports,
-    encode_tracks,
-)
+from storage.tables import encode_tracks
 from storage.timescale import Capabilities, prepare
 
 SETTLE_S = 2.0
@@ -46,9 +36,6 @@ SETTLE_S = 2.0
 FEW = 1_000
 """So many heads are written at once: they cost little, and then the table of heads is as new as
 that of all updates."""
-
-Staged = dict[str, tuple[list[Encoded], int]]
-"""Encoded columns, without `node`, and number of rows for each table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,23 +191,26 @@ class Writer:
         StorageError
             If the database refused the rows; none is stored.
         """
-        staged, names, updates = _stage_columns(batches)
+        return self.write_rows(rows_of(batches, self.node), next_cursor)
+
+    def write_rows(self, rows: Rows, next_cursor: int) -> Written:
+        """As `write`, of rows that were made beforehand, for this node."""
         self._next = next_cursor
-        self._through = max([self._through, *(batch.through for batch in batches)])
+        self._through = max(self._through, rows.through)
         with self._transaction() as connection:
             try:
                 with connection.transaction():
-                    counts = self._put(connection, staged, INSERT)
+                    counts = self._put(connection, rows, INSERT)
             except UniqueViolation:  # some are there already
-                counts = self._put(connection, staged, ADD)
-            self._heads.take(updates, names)
+                counts = self._put(connection, rows, ADD)
+            self._heads.take(rows.updates, rows.names)
             few = len(self._heads) <= FEW
             settled = few or time.monotonic() - self._settled_s >= SETTLE_S
             if settled:
                 self._settle(connection)
         if settled:
             self._has_settled()
-        repeated = sum(rows - counts.get(table, 0) for table, (_, rows) in staged.items())
+        repeated = sum(one.count - counts[table] for table, one in rows.tables.items())
         return Written(
             reports=counts.get("reports", 0),
             detections=counts.get("detections", 0),
@@ -249,7 +239,7 @@ class Writer:
             newest = self._heads.newest()
             with connection.cursor() as cursor:
                 encoded = encode_tracks(newest, self._heads.names)
-                _copy(cursor, STAGE["track_current"], encoded, len(newest))
+                _copy(cursor, STAGE["track_current"], blocks(encoded, len(newest)))
                 cursor.execute(TRACK_HEADS, (self.node,))
         connection.execute(MOVE_CURSOR, (self.node, self._next, self._through))
 
@@ -259,7 +249,7 @@ class Writer:
         self._settled_s = time.monotonic()
 
     def _put(
-        self, connection: Connection, staged: Staged, insert: Mapping[str, sql.Composed]
+        self, connection: Connection, rows: Rows, insert: Mapping[str, sql.Composed]
     ) -> dict[str, int]:
         """Rows into their tables; how many of each.
 
@@ -271,15 +261,13 @@ class Writer:
             One of them is there already, and `insert` does not pass over it.
         """
         counts = {}
-        for table, (encoded, rows) in staged.items():
-            if rows == 0:
-                continue
+        for table, one in rows.tables.items():
             with connection.cursor() as cursor:
                 if table not in insert:
-                    node = repeated_text(self.node, rows)
-                    counts[table] = _copy(cursor, PUT[table], [node, *encoded], rows)
+                    _copy(cursor, PUT[table], one.stream)
+                    counts[table] = one.count
                     continue
-                _copy(cursor, STAGE[table], encoded, rows)
+                _copy(cursor, STAGE[table], one.staged())
                 counts[table] = cursor.execute(insert[table], (self.node,)).rowcount
                 if table == "foreign_updates":
                     cursor.execute(FOREIGN_HEADS, (self.node,))
@@ -298,66 +286,7 @@ class Writer:
             raise
 
 
-def _copy(
-    cursor: Cursor[Any], statement: sql.Composed, encoded: Sequence[Encoded], rows: int
-) -> int:
+def _copy(cursor: Cursor[Any], statement: sql.Composed, stream: Iterable[bytes]) -> None:
     with cursor.copy(statement) as copy:
-        for block in blocks(encoded, rows):
-            copy.write(block)
-    return rows
-
-
-def _merge(batches: Sequence[OutputBatch]) -> tuple[list[str], Detections, TrackUpdates]:
-    """Arrays of several batches as one, their sensor indices over one list of names."""
-    names: dict[str, int] = {}
-    detections, updates = [], []
-    for batch in batches:
-        places = [names.setdefault(name, len(names)) for name in batch.sensor_ids]
-        found, tracks = batch.detections, batch.updates
-        if places != list(range(len(places))):
-            # Index -1, no sensor, stays what it is: it finds the -1 at the end.
-            lookup = np.array([*places, -1], dtype=np.int32)
-            found = found.replace(sensor=lookup[found.sensor])
-            tracks = replace(tracks, sensors=lookup[tracks.sensors])
-        detections.append(found)
-        updates.append(tracks)
-    return list(names), Detections.concat(detections), TrackUpdates.concat(updates)
-
-
-def _stage_columns(batches: Sequence[OutputBatch]) -> tuple[Staged, list[str], TrackUpdates]:
-    """Encoded columns and number of rows for each table; names of sensors, and track updates."""
-    try:
-        names, detections, updates = _merge(batches)
-        refused = [entry for batch in batches for entry in batch.quarantined]
-        published = np.repeat(
-            np.array([batch.published_ns for batch in batches], dtype=np.int64),
-            [len(batch.quarantined) for batch in batches],
-        )
-        staged = {
-            "reports": (encode_reports(detections, names), detections.n_reports),
-            "detections": (encode_detections(detections, names), detections.n_detections),
-            "tracks": (encode_tracks(updates, names), len(updates)),
-            "quarantine": (encode_quarantined(refused, published), len(refused)),
-        }
-    except IndexError as error:
-        raise StorageError(
-            f"{_covered(batches)} names a sensor that is not in its list: {error}"
-        ) from error
-    foreign = _merge_foreign(batches)
-    if len(foreign):  # most nodes have no partners
-        staged["foreign_updates"] = (encode_foreign(foreign), len(foreign))
-    return staged, names, updates
-
-
-def _merge_foreign(batches: Sequence[OutputBatch]) -> ForeignUpdates:
-    """What partners gave in several batches as one table, its names over one list."""
-    try:
-        return ForeignUpdates.concat(
-            [batch.foreign.check() for batch in batches if len(batch.foreign)]
-        )
-    except ValueError as error:
-        raise StorageError(f"{_covered(batches)}: {error}") from error
-
-
-def _covered(batches: Sequence[OutputBatch]) -> str:
-    return f"output of the inputs {batches[0].first}-{batches[-1].through}"
+        for piece in stream:
+            copy.write(piece)

@@ -3,11 +3,15 @@
 The cursor lives in the database and never moves before the rows (`storage.writer`). After a power
 cut the output log may be shorter than what was stored of it, and grow anew with other offsets; so
 at each connect the place to go on from is found by what the records cover (`OutputBatch.through`).
+
+Two threads: while the server takes in the rows of one transaction, those of the next are read and
+encoded (`storage.rows`). One at a time they would take as long as both.
 """
 
 import logging
 import threading
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,9 +19,11 @@ from prometheus_client import CollectorRegistry
 
 from journal.codec import unpack_output
 from journal.reader import LogReader, OffsetBeyondEnd, OffsetReleased
+from model.arrays import Int64s
 from model.errors import JournalError, StorageError
 from model.ports import OutputBatch
 from model.records import Kind
+from storage.rows import Rows, rows_of
 from storage.writer import Writer
 from vedette.after import after
 from vedette.retention import StoredMarks
@@ -26,8 +32,9 @@ from vedette.tail import first_after
 
 log = logging.getLogger("vedette.serve")
 
-BATCHES = 256
-"""Output records in one transaction at most."""
+BATCHES = 64
+"""Output records in one transaction at most: two to five thousand reports on a busy node, and the
+memory of three such transactions is what storing takes."""
 
 LINGER_S = 0.2
 """Longest that an output waits for others to share its transaction, s."""
@@ -87,8 +94,41 @@ class StoringStatus:
     lacks: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Outputs for one transaction.
+
+    Parameters
+    ----------
+    rows
+        Theirs.
+    cursor, through
+        Behind them, in the output log and in the journal.
+    oldest_ns
+        When the first of them was written; 0: there is none.
+    received
+        When their reports were received, UTC ns, by batch.
+    missing
+        Inputs before or between them whose outputs are gone.
+    lost
+        The log was made anew, or old records were let go: the place is to be found again. Nothing
+        is in the group then.
+    last
+        It was asked to stop before it looked for the last time.
+    """
+
+    rows: Rows
+    cursor: int
+    through: int
+    oldest_ns: int = 0
+    received: tuple[Int64s, ...] = ()
+    missing: int = 0
+    lost: bool = False
+    last: bool = False
+
+
 class Storing:
-    """One thread that stores outputs and never gives up.
+    """Stores outputs and never gives up.
 
     Parameters
     ----------
@@ -111,14 +151,18 @@ class Storing:
         self.registry = CollectorRegistry()
         self._stage = StoreStage(self.registry)
         self._status = StoringStatus()
+        self._node = node
+        self._writing_ns = self._collecting_ns = 0
+        """When the oldest output was written that is being stored, and that waits; 0: none."""
         self._draining = threading.Event()
         self._stopping = threading.Event()
+        self._collector = ThreadPoolExecutor(1, "collecting")
         self._thread = threading.Thread(target=self._run, name="storing", daemon=True)
 
     @property
     def status(self) -> StoringStatus:
         """A snapshot of how it is doing."""
-        return self._status
+        return replace(self._status, behind_ns=self._writing_ns or self._collecting_ns)
 
     @property
     def alive(self) -> bool:
@@ -136,7 +180,7 @@ class Storing:
         self._stopping.set()
         self._thread.join(1.0)
         return (
-            not self._thread.is_alive() and self._status.behind_ns == 0 and not self._status.reason
+            not self._thread.is_alive() and self.status.behind_ns == 0 and not self._status.reason
         )
 
     def _run(self) -> None:
@@ -158,6 +202,7 @@ class Storing:
                 break
             self._stopping.wait(delay)
             delay = min(2 * delay, LAST_RETRY_S)
+        self._collector.shutdown()
         self._writer.close()
         self._reader.close()
 
@@ -192,74 +237,100 @@ class Storing:
 
     def _store(self) -> None:
         """Store until asked to stop, or until something fails."""
-        while not self._stopping.is_set():
-            batches, cursor = self._collect()
-            if cursor > self._status.cursor:
-                self._write(batches, cursor)
-            elif self._draining.is_set():
+        status = self._status
+        ahead = self._collector.submit(self._collect, status.cursor, status.through)
+        try:
+            while not self._stopping.is_set():
+                group = ahead.result()
+                self._writing_ns = group.oldest_ns
+                if group.lost:
+                    cursor = self._again(group.cursor)
+                    ahead = self._collector.submit(self._collect, cursor, group.through)
+                    continue
+                ahead = self._collector.submit(self._collect, group.cursor, group.through)
+                if group.cursor > self._status.cursor:
+                    self._write(group)
+                    continue
+                # Nothing came for a while: a core that is down must not leave heads waiting.
                 self._writer.settle()
-                return
-            else:  # nothing came for a while: a core that is down must not leave heads waiting
-                self._writer.settle()
+                if group.last:
+                    return
+        finally:
+            _ended(ahead)
 
-    def _collect(self) -> tuple[list[OutputBatch], int]:
-        """Outputs for one transaction, and the cursor behind them."""
+    def _collect(self, cursor: int, through: int) -> _Group:
+        """Outputs for one transaction, from a place in the output log and in the journal on."""
         batches: list[OutputBatch] = []
-        cursor = self._status.cursor
+        begin = (cursor, through)
+        oldest_ns = self._collecting_ns = 0
+        missing, last = 0, False
         deadline = time.monotonic() + LINGER_S
-        while len(batches) < BATCHES:
+        while len(batches) < BATCHES and not self._stopping.is_set():
+            last = self._draining.is_set()
             try:
                 records = self._reader.read(cursor, BATCHES - len(batches))
             except (OffsetBeyondEnd, OffsetReleased):
-                return [], self._again(cursor)
+                return _Group(rows_of([], self._node), *begin, lost=True)
             for record in records:
                 cursor = record.offset + 1
-                if record.kind == Kind.OUTPUT:
-                    batches.append(self._unstored(unpack_output(record.payload), batches))
-                    if len(batches) == 1:  # what has waited long enough waits no longer
-                        waited_s = max(0.0, (time.time_ns() - record.received_ns) / 1e9)
-                        deadline = time.monotonic() + max(0.0, LINGER_S - waited_s)
-                    if not self._status.behind_ns:
-                        self._set(behind_ns=record.received_ns)
+                if record.kind != Kind.OUTPUT:
+                    continue
+                batch = unpack_output(record.payload)
+                missing += _missing(batch, through)
+                batches.append(after(batch, through))
+                through = max(through, batch.through)
+                if not oldest_ns:  # what has waited long enough waits no longer
+                    oldest_ns = self._collecting_ns = record.received_ns
+                    waited_s = max(0.0, (time.time_ns() - oldest_ns) / 1e9)
+                    deadline = time.monotonic() + max(0.0, LINGER_S - waited_s)
             if records:
                 continue
-            if time.monotonic() >= deadline or self._draining.is_set():
+            if time.monotonic() >= deadline or last:
                 break
             self._stopping.wait(POLL_S)
-        return batches, cursor
-
-    def _unstored(self, batch: OutputBatch, before: list[OutputBatch]) -> OutputBatch:
-        """The part of a batch that is not stored yet; what is missing before it is counted."""
-        through = before[-1].through if before else self._status.through
-        if batch.first > through + 1:
-            self._set(missing=self._status.missing + batch.first - through - 1)
-            log.error("outputs missing inputs=%d..%d", through + 1, batch.first - 1)
-        return after(batch, through)
+        received = tuple(batch.detections.received for batch in batches)
+        rows = rows_of(batches, self._node)
+        return _Group(rows, cursor, through, oldest_ns, received, missing, last=last)
 
     def _again(self, cursor: int) -> int:
-        """The log was made anew, or old records were let go: find the place again."""
+        """The place from where to collect, found anew: `cursor` is none any more, or not yet."""
         found = first_after(self._reader, self._status.through)
-        if found != cursor:
+        if found == cursor:
+            self._stopping.wait(POLL_S)
+        else:
             log.warning("output log has changed cursor=%d was=%d", found, cursor)
             self._set(cursor=found)
-        else:
-            self._stopping.wait(POLL_S)
-        return self._status.cursor
+        return found
 
-    def _write(self, batches: list[OutputBatch], cursor: int) -> None:
-        written = self._writer.write(batches, cursor)
+    def _write(self, group: _Group) -> None:
+        written = self._writer.write_rows(group.rows, group.cursor)
         now_ns = time.time_ns()
-        for batch in batches:
-            self._stage.committed(batch.detections.received, now_ns)
+        for received in group.received:
+            self._stage.committed(received, now_ns)
         status = self._status
         self._set(
-            cursor=cursor,
-            through=max([status.through, *(batch.through for batch in batches)]),
-            behind_ns=0,
+            cursor=group.cursor,
+            through=max(status.through, group.through),
             rows=status.rows + written.rows,
-            transactions=status.transactions + bool(batches),
+            transactions=status.transactions + bool(group.received),
+            missing=status.missing + group.missing,
         )
+        self._writing_ns = 0
         if time.monotonic() >= self._mark_due:
             self._mark_due = time.monotonic() + MARK_S
             settled = self._writer.settled
             self._marks.save(settled.through + 1, settled.next_offset)
+
+
+def _missing(batch: OutputBatch, through: int) -> int:
+    """Inputs between one that is covered and a batch."""
+    gone = batch.first - through - 1
+    if gone > 0:
+        log.error("outputs missing inputs=%d..%d", through + 1, batch.first - 1)
+    return max(0, gone)
+
+
+def _ended(work: Future[_Group]) -> None:
+    """Wait for what is under way; what came of it is collected again."""
+    if not work.cancel():
+        work.exception()
