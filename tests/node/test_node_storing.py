@@ -12,6 +12,7 @@ from storage import writer
 from storage.history import History
 from tests.node.site import until
 from tests.node.test_node_outputs import batch
+from vedette import storing as storing_module
 from vedette.outputs import OutputLog
 from vedette.storing import Storing
 
@@ -68,6 +69,32 @@ def test_a_database_that_refuses_is_waited_for(log, tmp_path, database, postgres
     until(lambda: storing.status.cursor == log.end, what=lambda: storing.status)
     assert stored(database) == 20
     assert not storing.status.away_ns
+    assert storing.stop(5.0)
+
+
+def test_what_was_read_ahead_of_a_broken_connection_is_stored_once(
+    log, tmp_path, database, postgres_server, monkeypatch
+) -> None:
+    """Connections are cut in the midst of many small transactions; none is lost or doubled."""
+    monkeypatch.setattr(storing_module, "BATCHES", 3)
+    monkeypatch.setattr(storing_module, "FIRST_RETRY_S", 0.01)
+    name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
+    storing = Storing(tmp_path / "outputs", database, "north")
+    write(log, 0, 600)
+    storing.start()
+    with psycopg.connect(postgres_server.dsn, autocommit=True) as admin:
+        for times in range(1, 5):
+            until(lambda done=40 * times: storing.status.transactions >= done)
+            admin.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+                (name,),
+            )
+            until(lambda least=times: storing.status.failures >= least)
+    until(lambda: storing.status.cursor == log.end, what=lambda: storing.status)
+    until(lambda: storing.status.behind_ns == 0)
+    assert stored(database) == 1200
+    assert storing.status.missing == 0
+    assert storing.status.through == 5999
     assert storing.stop(5.0)
 
 
