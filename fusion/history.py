@@ -44,8 +44,12 @@ TOGETHER = 256
 """Reports that are put into one table. To save a thousand tables of two reports each takes a tenth
 of a second, in which nothing is fused; a few at a time, nobody notices."""
 
-OF_MANY = 16
-"""But not where a batch has as many of them on average."""
+OF_MANY, DENSE = 16, 32
+"""But not where a batch has as many of them on average, or they as many detections: then there are
+few tables, and much to copy."""
+
+SPARSE = 4
+"""Of a batch that has so many times the reports that are wanted of it, these are taken first."""
 
 ROWS_BETWEEN = 8
 """Rows that are touched between two checkpoints, per row of the table: a copy costs a few
@@ -58,7 +62,8 @@ class Item:
 
     `first` is that of its scan. The scan itself is not kept of large reports: to measure them anew
     costs a twentieth of what it takes to fuse them, and memory that is written for the first time
-    costs more than that (2 ns a byte where it has to be zeroed by two kernels).
+    costs more than that (2 ns a byte where it has to be zeroed by two kernels). `settled`: where it
+    stands is where it stays.
     """
 
     key: Key
@@ -68,6 +73,7 @@ class Item:
     first: int
     touched: int = 0
     correction: Correction | None = None
+    settled: bool = False
 
 
 @dataclass(slots=True)
@@ -105,7 +111,6 @@ class History:
     late: int = 0
     stood: int = 0
     since: int = 0
-    _together: Key = (-(1 << 62), -1)
     _apart: int = 0
 
     def start(self, table: TrackTable) -> None:
@@ -164,6 +169,7 @@ class History:
             return table, why, False
         insort(self.items, item, key=lambda other: other.key)
         table = self._again(key, fuse, again)
+        self._bring_together()
         self._thin()
         self._trim()
         return table, None, True
@@ -213,9 +219,7 @@ class History:
                 self.since = 0
             return
         self.items.append(item)
-        self._apart += 1
-        if self._apart >= TOGETHER:
-            self._bring_together()
+        self._bring_together()
         since = self.checkpoints[-1][0]
         waiting = len(self.items) - bisect_right(self.items, since, key=lambda other: other.key)
         if self._due(table, waiting):
@@ -224,14 +228,20 @@ class History:
             self._thin()
 
     def _bring_together(self) -> None:
-        """Put the reports that came since the last time into one table, if they are of many."""
-        begin = bisect_right(self.items, self._together, key=lambda other: other.key)
-        fresh = self.items[begin:]
-        self._together, self._apart = fresh[-1].key, 0
-        if len({id(item.batch) for item in fresh}) * OF_MANY < len(fresh):
+        """Another report has come: put those that stand alone into one table, if they are many."""
+        self._apart += 1
+        if self._apart < TOGETHER:
             return
-        table = reports_of(fresh)
-        for row, item in enumerate(fresh):
+        self._apart = 0
+        alone = [item for item in self.items if not item.settled]
+        for item in alone:
+            item.settled = True
+        batches = {id(item.batch): item.batch for item in alone}.values()
+        detections = sum(batch.n_detections for batch in batches)
+        if len(batches) * OF_MANY < len(alone) or detections > DENSE * len(alone):
+            return
+        table = reports_of(alone)
+        for row, item in enumerate(alone):
             item.batch, item.row = table, row
 
     def _thin(self) -> None:
@@ -273,15 +283,21 @@ class History:
 
 def reports_of(items: Sequence[Item]) -> Detections:
     """The reports of some items in their order, with the vertices that they need and no others."""
-    batches: dict[int, tuple[Detections, int]] = {}
-    count = 0
-    for item in items:
-        if id(item.batch) not in batches:
-            batches[id(item.batch)] = (item.batch, count)
-            count += item.batch.n_reports
+    members: dict[int, list[int]] = {}
+    for place, item in enumerate(items):
+        members.setdefault(id(item.batch), []).append(place)
     # A call on each of a thousand small batches would take a tenth of a second: first one table.
-    table = Detections.concat([batch for batch, _ in batches.values()])
-    return _compact(table.take_reports([batches[id(item.batch)][1] + item.row for item in items]))
+    tables: list[Detections] = []
+    rows: Int64s = np.empty(len(items), dtype=np.int64)
+    count = 0
+    for places in members.values():
+        table, own = items[places[0]].batch, [items[place].row for place in places]
+        if table.n_reports > SPARSE * len(own):
+            table, own = table.take_reports(own), list(range(len(own)))
+        rows[places] = np.array(own) + count
+        tables.append(table)
+        count += table.n_reports
+    return _compact(Detections.concat(tables).take_reports(rows))
 
 
 def _compact(reports: Detections) -> Detections:

@@ -3,8 +3,9 @@
 glibc maps large blocks apart, and learns from each that is freed to keep blocks of that size
 (mallopt(3), "M_MMAP_THRESHOLD"): a process whose tables come and go grows in steps, to the largest
 of everything that it ever held at once. And what was given back has to be had anew, page by page:
-a core's snapshot cost three times as much for it. Here a process keeps all from the beginning, and
-gives back what is free when it is told to. Where the C library is another one, nothing is changed.
+a core's snapshot took twice as long for it. Here a process keeps all from the beginning; serve
+gives back what is free now and then, a core never. Where the C library is another one, nothing is
+changed.
 """
 
 import ctypes

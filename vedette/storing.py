@@ -32,9 +32,13 @@ from vedette.tail import first_after
 
 log = logging.getLogger("vedette.serve")
 
-BATCHES = 64
-"""Output records in one transaction at most: two to five thousand reports on a busy node, and the
-memory of three such transactions is what storing takes."""
+BATCHES, ROWS = 256, 100_000
+"""Output records, and rows, in one transaction at most, or a record more: two to five thousand
+reports on a busy node. Two transactions are in memory at a time, each twice: as columns, and as
+what is sent."""
+
+READ = 32
+"""Output records that are read at a time."""
 
 LINGER_S = 0.2
 """Longest that an output waits for others to share its transaction, s."""
@@ -114,7 +118,7 @@ class _Group:
         The log was made anew, or old records were let go: the place is to be found again. Nothing
         is in the group then.
     last
-        It was asked to stop before it looked for the last time.
+        It was asked to stop before it looked for the last time, and found no more.
     """
 
     rows: Rows
@@ -156,6 +160,7 @@ class Storing:
         """When the oldest output was written that is being stored, and that waits; 0: none."""
         self._draining = threading.Event()
         self._stopping = threading.Event()
+        self._drained = False
         self._collector = ThreadPoolExecutor(1, "collecting")
         self._thread = threading.Thread(target=self._run, name="storing", daemon=True)
 
@@ -179,9 +184,7 @@ class Storing:
         self._thread.join(drain_s)
         self._stopping.set()
         self._thread.join(1.0)
-        return (
-            not self._thread.is_alive() and self.status.behind_ns == 0 and not self._status.reason
-        )
+        return not self._thread.is_alive() and self._drained
 
     def _run(self) -> None:
         delay = FIRST_RETRY_S
@@ -237,47 +240,58 @@ class Storing:
 
     def _store(self) -> None:
         """Store until asked to stop, or until something fails."""
-        status = self._status
-        ahead = self._collector.submit(self._collect, status.cursor, status.through)
+        ahead = self._ahead(self._status.cursor, self._status.through)
         try:
             while not self._stopping.is_set():
                 group = ahead.result()
                 self._writing_ns = group.oldest_ns
                 if group.lost:
-                    cursor = self._again(group.cursor)
-                    ahead = self._collector.submit(self._collect, cursor, group.through)
+                    ahead = self._ahead(self._again(group.cursor), group.through)
                     continue
-                ahead = self._collector.submit(self._collect, group.cursor, group.through)
+                if not group.last:
+                    ahead = self._ahead(group.cursor, group.through)
                 if group.cursor > self._status.cursor:
                     self._write(group)
-                    continue
-                # Nothing came for a while: a core that is down must not leave heads waiting.
-                self._writer.settle()
+                else:  # nothing came: a core that is down must not leave heads waiting
+                    self._writer.settle()
                 if group.last:
+                    self._writer.settle()
+                    self._drained = True
                     return
         finally:
-            _ended(ahead)
+            if not ahead.cancel():
+                ahead.exception()  # wait for what is under way: it is collected again
+            # What a failed one raised holds this frame, and with it all that was collected.
+            del ahead
+
+    def _ahead(self, cursor: int, through: int) -> Future[_Group]:
+        """Begin to collect, from a place in the output log and in the journal on."""
+        return self._collector.submit(self._collect, cursor, through)
 
     def _collect(self, cursor: int, through: int) -> _Group:
-        """Outputs for one transaction, from a place in the output log and in the journal on."""
+        """Outputs for one transaction."""
         batches: list[OutputBatch] = []
         begin = (cursor, through)
         oldest_ns = self._collecting_ns = 0
-        missing, last = 0, False
+        missing = rows = 0
+        last = False
         deadline = time.monotonic() + LINGER_S
-        while len(batches) < BATCHES and not self._stopping.is_set():
-            last = self._draining.is_set()
+        while len(batches) < BATCHES and rows < ROWS and not self._stopping.is_set():
+            draining = self._draining.is_set()
             try:
-                records = self._reader.read(cursor, BATCHES - len(batches))
+                records = self._reader.read(cursor, min(READ, BATCHES - len(batches)))
             except (OffsetBeyondEnd, OffsetReleased):
                 return _Group(rows_of([], self._node), *begin, lost=True)
             for record in records:
+                if rows >= ROWS:
+                    break
                 cursor = record.offset + 1
                 if record.kind != Kind.OUTPUT:
                     continue
                 batch = unpack_output(record.payload)
                 missing += _missing(batch, through)
                 batches.append(after(batch, through))
+                rows += batches[-1].detections.n_detections + len(batches[-1].updates)
                 through = max(through, batch.through)
                 if not oldest_ns:  # what has waited long enough waits no longer
                     oldest_ns = self._collecting_ns = record.received_ns
@@ -285,12 +299,13 @@ class Storing:
                     deadline = time.monotonic() + max(0.0, LINGER_S - waited_s)
             if records:
                 continue
+            last = draining
             if time.monotonic() >= deadline or last:
                 break
             self._stopping.wait(POLL_S)
-        received = tuple(batch.detections.received for batch in batches)
-        rows = rows_of(batches, self._node)
-        return _Group(rows, cursor, through, oldest_ns, received, missing, last=last)
+        received = tuple(batch.detections.received.copy() for batch in batches)
+        encoded = rows_of(batches, self._node)
+        return _Group(encoded, cursor, through, oldest_ns, received, missing, last=last)
 
     def _again(self, cursor: int) -> int:
         """The place from where to collect, found anew: `cursor` is none any more, or not yet."""
@@ -328,9 +343,3 @@ def _missing(batch: OutputBatch, through: int) -> int:
     if gone > 0:
         log.error("outputs missing inputs=%d..%d", through + 1, batch.first - 1)
     return max(0, gone)
-
-
-def _ended(work: Future[_Group]) -> None:
-    """Wait for what is under way; what came of it is collected again."""
-    if not work.cancel():
-        work.exception()

@@ -311,8 +311,34 @@ def test_bringing_reports_together_changes_no_bit(
         assert subject.counters.late > subject.counters.stood  # some went back
         tables.append(len(gathered))
         outcomes.append((TrackUpdates.concat(said).columns(), subject.snapshot()["table"]))
-    assert tables[0] >= 3
+    assert tables[0] > 20
     assert tables[1] == 0
     for one, other in zip(*outcomes, strict=True):
         for name in one:
             assert one[name].tobytes() == other[name].tobytes(), name
+
+
+@pytest.mark.parametrize(("size", "detections", "copies"), [(1, 2, 4), (30, 2, 0), (1, 40, 0)])
+def test_reports_are_brought_together_where_there_is_something_to_gain(
+    size: int, detections: int, copies: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not of large batches, nor dense reports: then there are few tables, and much to copy."""
+    monkeypatch.setattr("fusion.history.TOGETHER", 30)
+    gathered: list[int] = []
+
+    def counted(items: list[Item]) -> Detections:
+        gathered.append(len(items))
+        return reports_of(items)
+
+    monkeypatch.setattr("fusion.history.reports_of", counted)
+    places = [(300.0 * n, 0.0) for n in range(detections)]
+    each = [report(0.1 * n, places, n) for n in range(120)]
+    subject = Tracker(Sensors([radar()]), REGION, settings=Settings(replay_rows=1 << 30))
+    for start in range(0, 120, size):
+        subject.step(Detections.concat(each[start : start + size]))
+    assert len(gathered) == copies
+    state = subject.snapshot()["history"]["reports"]
+    again = Tracker(Sensors([radar()]), REGION)
+    again.restore(subject.snapshot())
+    for name, column in again.snapshot()["history"]["reports"].items():
+        assert column.tobytes() == state[name].tobytes(), name

@@ -67,6 +67,17 @@ def test_golden_bytes() -> None:
     assert same(back["x"], array)
 
 
+@given(ARRAYS, st.sampled_from([slice(None), slice(None, None, 2), slice(None, None, -1)]))
+def test_large_arrays_are_packed_as_small_ones_however_they_lie(array: Array, part: slice) -> None:
+    lies = array[part] if array.ndim else array
+    for one in (lies, lies.T, np.asfortranarray(lies), np.broadcast_to(lies, (3, *lies.shape))):
+        small = pack(one)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("journal.codec.LARGE", 0)
+            assert pack(one) == small
+        assert same(unpack(small), one)
+
+
 @given(PLAIN)
 def test_plain_data_comes_back(value: Any) -> None:
     back = unpack(pack(value))

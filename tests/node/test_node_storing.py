@@ -1,5 +1,6 @@
 """The storage thread with a real database that goes away and comes back."""
 
+import itertools
 import threading
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from journal.log import SegmentedLog
+from journal.reader import OffsetBeyondEnd
 from storage import writer
 from storage.history import History
 from tests.node.site import until
@@ -80,7 +82,7 @@ def test_what_was_read_ahead_of_a_broken_connection_is_stored_once(
     monkeypatch.setattr(storing_module, "FIRST_RETRY_S", 0.01)
     name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
     storing = Storing(tmp_path / "outputs", database, "north")
-    write(log, 0, 600)
+    write(log, 0, 1200)
     storing.start()
     with psycopg.connect(postgres_server.dsn, autocommit=True) as admin:
         for times in range(1, 5):
@@ -92,9 +94,9 @@ def test_what_was_read_ahead_of_a_broken_connection_is_stored_once(
             until(lambda least=times: storing.status.failures >= least)
     until(lambda: storing.status.cursor == log.end, what=lambda: storing.status)
     until(lambda: storing.status.behind_ns == 0)
-    assert stored(database) == 1200
+    assert stored(database) == 2400
     assert storing.status.missing == 0
-    assert storing.status.through == 5999
+    assert storing.status.through == 11999
     assert storing.stop(5.0)
 
 
@@ -137,6 +139,73 @@ def test_outputs_that_are_gone_are_counted(log, tmp_path, database) -> None:
     until(lambda: storing.status.cursor == log.end)
     assert storing.status.missing == 100
     assert storing.stop(5.0)
+
+
+def test_a_stop_says_that_not_all_was_stored(log, tmp_path, database, monkeypatch) -> None:
+    """However short the time was, and whatever was on its way."""
+    monkeypatch.setattr(storing_module, "BATCHES", 1)
+    storing = Storing(tmp_path / "outputs", database, "north")
+    write(log, 0, 2000)
+    storing.start()
+    until(lambda: storing.status.transactions >= 3)
+    assert not storing.stop(0.0)
+    assert not storing.alive
+    assert stored(database) < 4000
+
+
+def test_a_place_that_is_none_any_more_is_found_again(log, tmp_path, database, monkeypatch) -> None:
+    """Also in the midst of a transaction: nothing is missing, and nothing is counted twice."""
+    monkeypatch.setattr(storing_module, "READ", 4)
+    storing = Storing(tmp_path / "outputs", database, "north")
+    read, calls = storing._reader.read, itertools.count()
+
+    def broken(offset: int, *more: Any, **named: Any) -> Any:
+        collects = threading.current_thread().name.startswith("collecting")
+        if collects and next(calls) % 5 == 3:
+            raise OffsetBeyondEnd(tmp_path, offset, offset)
+        return read(offset, *more, **named)
+
+    monkeypatch.setattr(storing._reader, "read", broken)
+    monkeypatch.setattr(storing_module, "BATCHES", 8)
+    write(log, 0, 50)
+    storing.start()
+    until(lambda: storing.status.cursor == log.end, what=lambda: storing.status)
+    assert stored(database) == 100
+    assert storing.status.through == 499
+    assert storing.status.missing == 0
+    assert storing.status.failures == 0
+    assert storing.stop(5.0)
+
+
+def test_outputs_let_go_while_they_are_read_are_counted(
+    tmp_path, database, postgres_server, monkeypatch
+) -> None:
+    """The database was away for so long that the log had to let its beginning go."""
+    made = SegmentedLog(tmp_path / "outputs", segment_bytes=4096)
+    log = OutputLog(made, threading.Event())
+    storing = Storing(tmp_path / "outputs", database, "north")
+    write(log, 0, 5)
+    storing.start()
+    until(lambda: storing.status.cursor == log.end)
+    entered, go_on = threading.Event(), threading.Event()
+    read = storing._reader.read
+
+    def held(*args: Any, **named: Any) -> Any:
+        entered.set()
+        go_on.wait(30.0)
+        return read(*args, **named)
+
+    monkeypatch.setattr(storing._reader, "read", held)
+    assert entered.wait(30.0)
+    write(log, 5, 60)
+    made.release(made.end - 10)
+    assert made.start > 5
+    go_on.set()
+    until(lambda: storing.status.cursor == log.end, what=lambda: storing.status)
+    assert storing.status.missing == 10 * (made.start - 5)
+    assert stored(database) == 2 * (5 + made.end - made.start)
+    assert storing.stop(5.0)
+    log.close()
 
 
 def test_heads_do_not_wait_for_a_core_that_is_down(log, tmp_path, database, monkeypatch) -> None:

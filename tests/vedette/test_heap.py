@@ -11,7 +11,8 @@ from vedette.heap import Heap
 
 SETTLED = """
 import gc
-from vedette.heap import settle
+import weakref
+from vedette.heap import YOUNG, settle
 
 class Node:
     pass
@@ -22,8 +23,14 @@ def circle():
     return one
 
 kept = [circle() for _ in range(50_000)]
+gc.disable()
+dropped = weakref.ref(circle())
+assert dropped() is not None
 before = len(gc.get_objects())
 settle()
+gc.enable()
+assert dropped() is None
+assert gc.get_threshold()[0] == YOUNG
 after = len(gc.get_objects())
 made = [circle() for _ in range(1_000)]
 del made
