@@ -32,7 +32,7 @@ from model.records import Kind, Record
 from vedette.account import Account
 from vedette.engine import Engine
 from vedette.entry import run_process
-from vedette.heap import Heap, settle
+from vedette.heap import YOUNG, Heap, settle
 from vedette.intake import Intake
 from vedette.lastword import LastWord
 from vedette.outputs import OutputLog
@@ -178,7 +178,7 @@ class Core:
         self.intake = self.account.intake = intake
         last = list(self.journal.read(max(self.journal.end - 1, self.journal.start)))
         intake.start(last[-1].received_ns if last else 0)
-        settle()
+        settle(YOUNG)
         self._snapshot_due = time.monotonic() + self.site.limits.snapshot_every_s
         log.info("started pid=%d offset=%d", os.getpid(), self._next)
         while not self.stopping.is_set():

@@ -22,19 +22,25 @@ EVERY_S = 10.0
 """Pause between two returns of freed memory, s; one takes a few milliseconds."""
 
 YOUNG = 10_000
-"""Objects made, and not gone, before Python looks for circles among them: a batch of inputs makes
-and drops some thousands (700 by default)."""
+"""Objects made, and not gone, before Python looks for circles among them (700 by default): a batch
+of inputs makes and drops some thousands. They may hold a few megabytes until then."""
 
 
-def settle() -> None:
+def settle(young: int | None = None) -> None:
     """Look for circles now, and never again in what is here: call it when all is set up.
 
     Compiled kernels alone are 50,000 objects, and to look through them takes 20 ms, in which every
     report waits.
+
+    Parameters
+    ----------
+    young
+        New objects before circles are looked for among them; None: as it is.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(YOUNG)
+    if young is not None:
+        gc.set_threshold(young)
 
 
 class Heap:

@@ -27,7 +27,10 @@ gc.disable()
 dropped = weakref.ref(circle())
 assert dropped() is not None
 before = len(gc.get_objects())
+usual = gc.get_threshold()[0]
 settle()
+assert gc.get_threshold()[0] == usual != YOUNG
+settle(YOUNG)
 gc.enable()
 assert dropped() is None
 assert gc.get_threshold()[0] == YOUNG
