@@ -88,6 +88,8 @@ def rows_of(batches: Sequence[OutputBatch], node: str) -> Rows:
     StorageError
         A batch names a sensor that is not in its list, or breaks the schema.
     """
+    if not batches:  # many times a second where nothing comes
+        return Rows({}, (), TrackUpdates.empty(), -1)
     try:
         names, detections, updates = _merge(batches)
         refused = [entry for batch in batches for entry in batch.quarantined]
@@ -115,7 +117,7 @@ def rows_of(batches: Sequence[OutputBatch], node: str) -> Rows:
             stream = list(blocks([repeated_text(node, count), *columns], count))
         if count:
             tables[table] = TableRows(columns, count, stream)
-    through = max((batch.through for batch in batches), default=-1)
+    through = max(batch.through for batch in batches)
     return Rows(tables, names, updates, through)
 
 

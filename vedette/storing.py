@@ -250,12 +250,12 @@ class Storing:
                     continue
                 if not group.last:
                     ahead = self._ahead(group.cursor, group.through)
-                if group.cursor > self._status.cursor:
+                came = group.cursor > self._status.cursor
+                if came:
                     self._write(group)
-                else:  # nothing came: a core that is down must not leave heads waiting
+                if group.last or not came:  # a core that is down must not leave heads waiting
                     self._writer.settle()
                 if group.last:
-                    self._writer.settle()
                     self._drained = True
                     return
         finally:
